@@ -1,0 +1,75 @@
+"""What Holdfast asks of a database engine. docs/decisions/0001 shows the answer of each of the five."""
+
+from __future__ import annotations
+
+from typing import List, Mapping, Optional, Protocol, Sequence, Tuple
+
+from ..model import CheckResult, LogExposure, Marker, ServerInfo, Setting
+
+
+class Engine(Protocol):
+    """A running database server, live or scratch. Connections open on first use.
+
+    Every method raises ServerUnavailable or AccessDenied when the server does not answer or refuses, and Unsupported when
+    the engine has no such ability.
+    """
+
+    name: str
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+
+    def inspect(self) -> ServerInfo:
+        """Version, data directory, role, size, databases and identity of the server."""
+
+    def log_position(self) -> str:
+        """The position up to which the server has written its log now, in its own notation."""
+
+    def log_exposure(self, newest_saved: Optional[str]) -> LogExposure:
+        """What would be lost now, given the newest log file or position that the repository holds."""
+
+    def settings(self, wanted: Mapping[str, str]) -> List[Setting]:
+        """How each wanted parameter stands. Equal meaning counts as equal (``1min`` and ``60``)."""
+
+    def apply_settings(self, settings: Sequence[Setting]) -> None:
+        """Write the parameters into the server's configuration and reload; those that need a restart stay pending."""
+
+    def restart(self) -> None:
+        """Restart the server through its service manager and wait until it answers. Needs root."""
+
+    def ensure_marker(self) -> bool:
+        """Create the table that markers go to. Returns whether anything changed. Does nothing on a replica."""
+
+    def write_marker(self) -> Optional[Marker]:
+        """Write a row with the current time; None on a replica, where its primary's markers arrive instead."""
+
+    def newest_marker(self) -> Optional[Marker]:
+        """The newest marker that this server holds."""
+
+    def tables(self) -> Mapping[str, int]:
+        """Estimated rows of every user table, from the catalog: cheap, also on a live server."""
+
+    def row_counts(self) -> Mapping[str, int]:
+        """Exact rows of every user table. Reads them all: meant for a scratch server."""
+
+    def check(self) -> CheckResult:
+        """Run the engine's own integrity checker over everything. Meant for a scratch server."""
+
+    def scratch(self, directory: str, *, expected_size: int) -> Scratch:
+        """A scratch server in an empty directory, not started. Uses the port or socket of nobody else."""
+
+
+class Scratch(Protocol):
+    """A throwaway server. It listens on a socket inside its own directory and on no network address."""
+
+    directory: str  # of the scratch server: everything it has is in here
+    data_directory: str  # inside ``directory``; does not exist until a tool fills it
+
+    def start(self) -> Engine:
+        """Start the server on its data directory and wait until it answers and has finished its recovery."""
+
+    def destroy(self) -> None:
+        """Stop the server and remove ``directory``. Safe to call at any time and more than once."""
+
+
+SettingsPlan = Tuple[Setting, ...]

@@ -1,0 +1,137 @@
+"""One error type: what went wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+
+class HoldfastError(Exception):
+    """An expected failure that a person can act on.
+
+    ``what`` states the failure, ``where`` the instance, host, file or repository, ``remedy`` the next step.
+    ``code`` is a stable word for records and alerts. ``retryable`` marks failures that may pass on their own
+    (server starting, network), which a job tries again. None of the texts may hold a secret.
+    """
+
+    code = "failed"
+    exit_code = 1
+    retryable = False
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}. {self.remedy}" if self.remedy else text
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {"code": self.code, "what": self.what, "where": self.where, "remedy": self.remedy}
+
+
+class InvalidInput(HoldfastError):
+    """Arguments or configuration are wrong; nothing was done."""
+
+    code = "invalid-input"
+    exit_code = 2
+
+
+class ServerUnavailable(HoldfastError):
+    """The database server does not answer."""
+
+    code = "server-unavailable"
+    retryable = True
+
+
+class AccessDenied(HoldfastError):
+    """The server or the repository refuses the credentials."""
+
+    code = "access-denied"
+
+
+class RepositoryUnavailable(HoldfastError):
+    """The repository cannot be reached, read or written."""
+
+    code = "repository-unavailable"
+    retryable = True
+
+
+class RepositoryFull(HoldfastError):
+    """No space is left where the backup, its log or its scratch copy should go."""
+
+    code = "repository-full"
+
+
+class WrongKey(HoldfastError):
+    """The encryption key is missing or does not open the repository."""
+
+    code = "wrong-key"
+
+
+class ForeignRepository(HoldfastError):
+    """The repository holds backups of another system; writing to it would mix the two."""
+
+    code = "foreign-repository"
+
+
+class CorruptBackup(HoldfastError):
+    """A stored backup does not match its checksums or cannot be restored."""
+
+    code = "corrupt-backup"
+
+
+class CheckFailed(HoldfastError):
+    """A restored instance failed the engine's checker or a data assertion."""
+
+    code = "check-failed"
+
+
+class RestartRequired(HoldfastError):
+    """The server must be restarted by a person before the job can work."""
+
+    code = "restart-required"
+
+
+class ClockWentBack(HoldfastError):
+    """The system clock is behind the newest record."""
+
+    code = "clock-went-back"
+
+
+class Busy(HoldfastError):
+    """Another job holds the lock of this instance."""
+
+    code = "busy"
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class TimeLimitExceeded(HoldfastError):
+    """The job ran longer than its time limit and was stopped."""
+
+    code = "time-limit"
+
+
+class Interrupted(HoldfastError):
+    """The job was stopped by a signal."""
+
+    code = "interrupted"
+
+
+class CommandFailed(HoldfastError):
+    """An external command failed for a reason no other class names."""
+
+    code = "command-failed"
+
+
+class Unsupported(HoldfastError):
+    """The engine or tool has no such ability. Reported as "not applicable", never as a pass or a crash."""
+
+    code = "unsupported"
+    exit_code = 2
+
+    def __init__(self, engine: str, ability: str, reason: str, *, remedy: Optional[str] = None) -> None:
+        super().__init__(f"{ability} is not applicable: {reason}", where=engine, remedy=remedy or "")
+        self.ability = ability
+        self.reason = reason

@@ -1,0 +1,222 @@
+"""The nouns that everything shares: instances, service levels, repositories, backups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Dict, Mapping, Optional, Tuple
+
+
+class BackupType(str, Enum):
+    """What a backup holds; the five engines' own names are mapped to these in docs/decisions/0001."""
+
+    FULL = "full"
+    DIFFERENTIAL = "differential"
+    INCREMENTAL = "incremental"
+    LOG = "log"
+    LOGICAL = "logical"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Job(str, Enum):
+    """What the runner does on a schedule or on request.
+
+    ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
+    heartbeat marker, the rest are what their names say.
+    """
+
+    FULL = "full"
+    DIFFERENTIAL = "differential"
+    INCREMENTAL = "incremental"
+    LOG = "log"
+    LOGICAL = "logical"
+    ARCHIVE = "archive"
+    VERIFY = "verify"
+    EXPIRE = "expire"
+    RESTORE_TEST = "restore_test"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long one type of backup is kept: while it is among the newest ``count`` or younger than ``age``.
+
+    The grandfather-father-son counts keep the newest backup of each of the last N days, ISO weeks, months or years.
+    A backup stays while any of the rules holds it. With no rule at all nothing is kept for its own sake.
+    """
+
+    count: int = 0
+    age: Optional[timedelta] = None
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What an instance keeps. ``minimum_full`` complete full backups stay in every repository whatever else is said."""
+
+    full: Keep
+    differential: Keep
+    incremental: Keep
+    log: timedelta
+    logical: Keep
+    archive: Keep
+    minimum_full: int = 2
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """The objectives of an instance and the schedule that serves them. Cron expressions are in the host's time zone."""
+
+    name: str
+    rpo: timedelta
+    rto: timedelta
+    keep: Retention
+    schedule: Mapping[Job, str]  # five-field cron expression of each job that runs
+    log_interval: Optional[timedelta] = None  # of continuous log backup; None when the log is not backed up
+
+    def runs(self, job: Job) -> bool:
+        return job in self.schedule
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A place where backups live.
+
+    ``type`` is posix, s3 or sftp. ``settings`` are its plain parameters (path, bucket, endpoint, region, host, user, ...);
+    ``secrets`` are those that must reach neither an argument list, a log, a record nor a diff (passphrase, key_id,
+    key_secret).
+    """
+
+    name: str
+    type: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def passphrase(self) -> str:
+        return self.secrets["passphrase"]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One database server process on one host: a PostgreSQL cluster, a MariaDB server."""
+
+    name: str
+    engine: str
+    port: int
+    service_level: ServiceLevel
+    repositories: Tuple[Repository, ...]  # regular backups go to the first, archive copies to the last
+    os_user: str  # owner of the data directory; jobs of the instance run as this user
+    state_directory: str  # records, locks, staging and scratch space: /var/lib/holdfast/<name>
+    databases: Tuple[str, ...] = ()  # of logical backups; empty means all
+    socket_directory: str = ""  # empty means the engine's default on this system
+    options: Mapping[str, str] = field(default_factory=dict)  # tool options of an advanced user, see docs
+
+    def repository(self, name: str) -> Repository:
+        return next(repository for repository in self.repositories if repository.name == name)
+
+    @property
+    def primary_repository(self) -> Repository:
+        return self.repositories[0]
+
+    @property
+    def archive_repository(self) -> Repository:
+        return self.repositories[-1]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One complete backup as its repository lists it. An incomplete one is not listed."""
+
+    id: str  # unique in its repository
+    type: BackupType
+    tool: str
+    repository: str
+    started: datetime
+    finished: datetime
+    size_bytes: Optional[int] = None  # of the database when it was taken
+    stored_bytes: Optional[int] = None  # that it added to the repository
+    parent: Optional[str] = None  # the backup that it needs for a restore
+    log_start: Optional[str] = None  # position in the engine's own notation: LSN, GTID, SCN, oplog timestamp
+    log_stop: Optional[str] = None  # the restore is consistent from here on
+    error: Optional[str] = None  # what makes it unfit for a restore, as far as its repository knows
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What a running server says of itself."""
+
+    version: str  # "15.18", "10.11.19"
+    data_directory: str
+    role: str  # primary | replica
+    size_bytes: int
+    databases: Tuple[str, ...]
+    system_identifier: str  # tells this database cluster from any other
+    started: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class LogExposure:
+    """The log that would be lost if the host burnt down now."""
+
+    lost_bytes: int
+    lost_seconds: float  # age of the oldest change that is not in the repository; 0.0 when nothing is at risk
+    failing: Optional[str] = None  # why the log does not reach the repository, if it does not
+    newest_saved: Optional[str] = None  # newest log file or position in the repository
+    newest_believed: Optional[str] = None  # newest one that the server believes saved; differs when log was dropped
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A row with the time it was written, looked for after a restore to measure what was lost."""
+
+    id: int
+    written: datetime
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Outcome of the engine's checker on a server: ``problems`` is empty when it found none."""
+
+    checker: str
+    objects: int  # relations or tables looked at
+    problems: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of a repository check: ``intact`` and ``damaged`` are backup ids, ``damaged`` with the reason."""
+
+    intact: Tuple[str, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    problems: Tuple[str, ...] = ()  # damage that belongs to no single backup, such as a gap in the log
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A server parameter that backups need. ``wanted`` is what it must be, ``current`` what the running server uses."""
+
+    name: str
+    current: str
+    wanted: str
+    restart: bool  # changing it takes a restart
+    pending: bool = False  # already written to the configuration, waiting for that restart
+
+
+@dataclass(frozen=True)
+class RestoreTarget:
+    """Where a restore ends. Without a time, at the end of the log in the repository."""
+
+    time: Optional[datetime] = None
+
+
+Details = Dict[str, object]

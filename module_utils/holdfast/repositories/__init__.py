@@ -1,0 +1,1 @@
+"""Where backups live, for tools that bring no repository of their own."""

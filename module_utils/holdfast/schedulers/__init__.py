@@ -1,0 +1,1 @@
+"""Who starts the jobs on a host: systemd timers or cron."""

@@ -1,0 +1,1 @@
+"""How backups are taken and restored, one module a tool."""

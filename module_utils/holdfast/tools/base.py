@@ -1,0 +1,80 @@
+"""What Holdfast asks of a backup tool. docs/decisions/0001 shows the answer of each tool of the five engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import FrozenSet, List, Mapping, Optional, Protocol, Sequence
+
+from ..engines.base import Engine, Scratch
+from ..files import File
+from ..model import Backup, BackupType, Repository, RestoreTarget, Verification
+
+
+@dataclass(frozen=True)
+class SavedLog:
+    """What one log backup added to the repository."""
+
+    newest: Optional[str]  # newest log file or position in the repository now
+    saved_bytes: int
+    start: Optional[str] = None
+    stop: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A scratch server, started and recovered. ``phases`` are seconds by name, in order."""
+
+    engine: Engine
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+
+class Tool(Protocol):
+    """One backup tool for one instance.
+
+    Every method that reaches a repository raises RepositoryUnavailable, RepositoryFull, WrongKey or ForeignRepository where
+    that is the reason, so that all tools fail in the same words.
+    """
+
+    name: str
+    types: FrozenSet[BackupType]  # the backups that it takes
+
+    def notes(self) -> List[str]:
+        """What its installed version cannot do and a person should know, in one sentence each."""
+
+    def files(self) -> List[File]:
+        """The configuration files that it needs on the host, secrets included."""
+
+    def server_settings(self) -> Mapping[str, str]:
+        """The server parameters that it needs."""
+
+    def is_initialised(self, repository: Repository) -> bool:
+        """Whether the repository is ready for this instance. Raises ForeignRepository when it is somebody else's."""
+
+    def initialise(self, repository: Repository) -> None:
+        """Make the repository ready for this instance; does nothing when it is."""
+
+    def backup(self, type_: BackupType, repository: Repository) -> Backup:
+        """Take a backup and return it as the repository then lists it."""
+
+    def archive(self) -> Backup:
+        """Put a full backup into the archive repository, newly taken or copied from the first repository."""
+
+    def save_log(self) -> SavedLog:
+        """Save the log written so far, as far as the server does not send it to the repository by itself."""
+
+    def newest_log(self, repository: Repository) -> Optional[str]:
+        """The newest log file or position that the repository holds."""
+
+    def backups(self, repository: Repository) -> List[Backup]:
+        """Every complete backup in the repository, oldest first. Log backups are not listed."""
+
+    def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
+        """Read the stored backups back and compare them with their checksums."""
+
+    def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Optional[Backup]) -> None:
+        """Remove exactly these backups, and the log older than the start of ``oldest_log_of`` when one is given."""
+
+    def restore(
+        self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch
+    ) -> Restored:
+        """Restore a backup into the scratch server, start it and roll it forward to the target."""
