@@ -1,0 +1,170 @@
+"""One record a run, as JSON lines: the only thing that status, reports and forecasts read about the past.
+
+A run announces itself in a file before it starts and takes the announcement back when its record is written. An announcement
+whose process is gone is a run that was killed; it is turned into a failed record by whoever comes next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, Dict, Iterator, List, Optional
+
+from . import __version__
+from .errors import HoldfastError
+from .model import Instance, Job
+from .units import format_instant, parse_instant, utcnow
+
+Record = Dict[str, Any]
+
+KEEP_RECORDS = timedelta(days=400)  # a year of evidence and a month to look at it
+
+
+def open_record(instance: Instance, job: Job) -> Record:
+    """The record of a run that starts now, before anything is known of its end."""
+    return {
+        "id": uuid.uuid4().hex[:16],
+        "instance": instance.name,
+        "engine": instance.engine,
+        "host": socket.gethostname(),
+        "service_level": instance.service_level.name,
+        "job": str(job),
+        "started": format_instant(utcnow()),
+        "pid": os.getpid(),
+        "process_started": _process_started(os.getpid()),
+        "version": __version__,
+    }
+
+
+class Records:
+    """The records of one instance. ``append`` is one write, so that records of two jobs never mix."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.path = os.path.join(instance.state_directory, "records.jsonl")
+        self._running = os.path.join(instance.state_directory, "running")
+
+    def announce(self, record: Record) -> None:
+        """Leave word that a run has started."""
+        os.makedirs(self._running, mode=0o750, exist_ok=True)
+        path = self._announcement(record)
+        with open(path + ".new", "w", encoding="utf-8") as stream:
+            json.dump(record, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(path + ".new", path)
+
+    def append(self, record: Record) -> None:
+        """Write the record of a finished run and take its announcement back."""
+        line = (json.dumps(record, sort_keys=True, default=str) + "\n").encode()
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.withdraw(record)
+
+    def withdraw(self, record: Record) -> None:
+        """Take an announcement back without a record: the run found nothing to do."""
+        try:
+            os.unlink(self._announcement(record))
+        except FileNotFoundError:
+            pass
+
+    def reap(self) -> List[Record]:
+        """Write a failed record for every announced run whose process is gone, and return those records."""
+        reaped = []
+        for record in self.running():
+            if _process_started(record["pid"]) == record["process_started"]:
+                continue
+            error = HoldfastError(
+                f"the {record['job']} job was killed before it could finish",
+                where=record["instance"],
+                remedy="Look for the out-of-memory killer, a reboot or a kill -9; the next run starts afresh",
+            )
+            reaped.append(finish(record, error=dict(error.as_dict(), code="killed")))
+            self.append(reaped[-1])
+        return reaped
+
+    def running(self) -> List[Record]:
+        """The announced runs, whether their process lives or not."""
+        try:
+            entries = sorted(os.listdir(self._running))
+        except FileNotFoundError:
+            return []
+        found = []
+        for entry in entries:
+            if entry.endswith(".json"):
+                try:
+                    with open(os.path.join(self._running, entry), encoding="utf-8") as stream:
+                        found.append(json.load(stream))
+                except FileNotFoundError:
+                    continue  # its run has just ended
+        return found
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, oldest first. A line that a full disk cut short is passed over."""
+        try:
+            stream = open(self.path, encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        with stream:
+            for line in stream:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+    def newest(self) -> Optional[Record]:
+        """The record that was written last, whatever its time says."""
+        newest = None
+        for newest in self:
+            pass
+        return newest
+
+    def trim(self, now: datetime) -> int:
+        """Drop records older than KEEP_RECORDS; returns how many."""
+        kept, dropped = [], 0
+        for record in self:
+            ended = parse_instant(record["finished"])
+            if ended is not None and now - ended > KEEP_RECORDS:
+                dropped += 1
+            else:
+                kept.append(json.dumps(record, sort_keys=True) + "\n")
+        if dropped:
+            with open(self.path + ".new", "w", encoding="utf-8") as stream:
+                stream.writelines(kept)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(self.path + ".new", self.path)
+        return dropped
+
+    def _announcement(self, record: Record) -> str:
+        return os.path.join(self._running, f"{record['job']}-{record['id']}.json")
+
+
+def finish(record: Record, *, error: Optional[Dict[str, Any]] = None, seconds: Optional[float] = None) -> Record:
+    """The record of a run that ends now: ``ok``, or ``failed`` with the error."""
+    now = utcnow()
+    if seconds is None:
+        started = parse_instant(record["started"]) or now
+        seconds = max(0.0, (now - started).total_seconds())
+    done = {key: value for key, value in record.items() if key not in ("pid", "process_started")}
+    done.update(finished=format_instant(now), seconds=round(seconds, 3), result="failed" if error else "ok")
+    if error:
+        done["error"] = error
+    return done
+
+
+def _process_started(pid: int) -> Optional[str]:
+    """Start time of a process in clock ticks since boot, with the boot's identity, so that a reused pid is another process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
+            ticks = stream.read().rpartition(")")[2].split()[19]
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as stream:
+            return f"{stream.read().strip()}:{ticks}"
+    except (FileNotFoundError, ProcessLookupError):
+        return None
