@@ -1,0 +1,66 @@
+"""Plain facts of each engine, for code that must not load an adapter: validation, documentation, defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import FrozenSet, Mapping, Tuple
+
+from ..model import BackupType
+
+_FULL_INCREMENTAL = frozenset({BackupType.FULL, BackupType.INCREMENTAL, BackupType.LOG, BackupType.LOGICAL})
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What is known of an engine before any server is looked at.
+
+    ``types`` are the backups that its tools take. The log is backed up at most every ``log_interval``, and has ``log_upload``
+    to reach the repository: their sum is the smallest RPO that can be promised.
+    """
+
+    name: str
+    title: str
+    supported: bool
+    port: int
+    os_user: str
+    physical_tool: str
+    logical_tool: str
+    types: FrozenSet[BackupType]
+    log_interval: timedelta = timedelta(minutes=1)
+    log_upload: timedelta = timedelta(minutes=1)
+
+    @property
+    def smallest_rpo(self) -> timedelta:
+        return self.log_interval + self.log_upload
+
+
+ENGINES: Mapping[str, EngineFacts] = {
+    facts.name: facts
+    for facts in (
+        EngineFacts(
+            "postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", frozenset(BackupType)
+        ),
+        EngineFacts(
+            "mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _FULL_INCREMENTAL
+        ),
+        EngineFacts("mysql", "MySQL", False, 3306, "mysql", "xtrabackup", "mysqldump", _FULL_INCREMENTAL),
+        EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "pbm", "mongodump", _FULL_INCREMENTAL),
+        EngineFacts(
+            "mssql",
+            "SQL Server",
+            False,
+            1433,
+            "mssql",
+            "mssql_native",
+            "sqlpackage",
+            frozenset(BackupType) - {BackupType.INCREMENTAL},
+        ),
+        EngineFacts("oracle", "Oracle", False, 1521, "oracle", "rman", "datapump", frozenset(BackupType)),
+    )
+}
+
+
+def supported() -> Tuple[str, ...]:
+    """Names of the engines that have adapters, in the order of the catalogue."""
+    return tuple(name for name, facts in ENGINES.items() if facts.supported)
