@@ -88,6 +88,12 @@ class CheckFailed(HoldfastError):
     code = "check-failed"
 
 
+class ObjectiveMissed(HoldfastError):
+    """A restore test went well and took longer, or lost more, than the service level allows."""
+
+    code = "objective-missed"
+
+
 class RestartRequired(HoldfastError):
     """The server must be restarted by a person before the job can work."""
 

@@ -131,6 +131,10 @@ class Instance:
     def archive_repository(self) -> Repository:
         return self.repositories[-1]
 
+    def is_archive(self, repository: Repository) -> bool:
+        """Whether the repository holds archive copies: the last of several does."""
+        return len(self.repositories) > 1 and repository == self.archive_repository
+
 
 @dataclass(frozen=True)
 class Backup:

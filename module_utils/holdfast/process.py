@@ -67,8 +67,8 @@ def environment(extra: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
     return base
 
 
-def _die_with_parent() -> None:
-    # A job killed with SIGKILL cannot clean up; its tools must not go on writing after it.
+def die_with_parent() -> None:
+    """Have the kernel end this process with its parent: a job killed with SIGKILL cannot stop its tools itself."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -92,7 +92,7 @@ def start(
         stderr=stderr,
         cwd=cwd or "/",
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
     try:
         yield process

@@ -6,10 +6,13 @@ whose process is gone is a run that was killed; it is turned into a failed recor
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
 import uuid
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -21,6 +24,8 @@ from .units import format_instant, parse_instant, utcnow
 Record = Dict[str, Any]
 
 KEEP_RECORDS = timedelta(days=400)  # a year of evidence and a month to look at it
+KEEP_LOG_RECORDS = timedelta(days=7)  # a log job that went well, every few minutes, is of no interest for longer
+_RESERVED = 8192  # bytes of an announcement: what its removal frees is enough for the record when the disk is full
 
 
 def open_record(instance: Instance, job: Job) -> Record:
@@ -51,7 +56,7 @@ class Records:
         os.makedirs(self._running, mode=0o750, exist_ok=True)
         path = self._announcement(record)
         with open(path + ".new", "w", encoding="utf-8") as stream:
-            json.dump(record, stream)
+            stream.write(json.dumps(record).ljust(_RESERVED))
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(path + ".new", path)
@@ -59,13 +64,39 @@ class Records:
     def append(self, record: Record) -> None:
         """Write the record of a finished run and take its announcement back."""
         line = (json.dumps(record, sort_keys=True, default=str) + "\n").encode()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        with self._exclusive():
+            try:
+                self._write(line)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self.withdraw(record)
+                self._write(line)
+        self.withdraw(record)
+
+    def _write(self, line: bytes) -> None:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            os.write(descriptor, line)
-            os.fsync(descriptor)
+            end = os.fstat(descriptor).st_size
+            try:
+                if os.write(descriptor, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
         finally:
             os.close(descriptor)
-        self.withdraw(record)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        # Trimming replaces the file: an append in that moment would go to the old one and be lost.
+        descriptor = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def withdraw(self, record: Record) -> None:
         """Take an announcement back without a record: the run found nothing to do."""
@@ -126,20 +157,21 @@ class Records:
         return newest
 
     def trim(self, now: datetime) -> int:
-        """Drop records older than KEEP_RECORDS; returns how many."""
-        kept, dropped = [], 0
-        for record in self:
-            ended = parse_instant(record["finished"])
-            if ended is not None and now - ended > KEEP_RECORDS:
-                dropped += 1
-            else:
-                kept.append(json.dumps(record, sort_keys=True) + "\n")
-        if dropped:
-            with open(self.path + ".new", "w", encoding="utf-8") as stream:
-                stream.writelines(kept)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(self.path + ".new", self.path)
+        """Drop records that are too old to matter; returns how many."""
+        with self._exclusive():
+            kept, dropped = [], 0
+            for record in self:
+                if _outlived(record, now):
+                    dropped += 1
+                else:
+                    kept.append(json.dumps(record, sort_keys=True) + "\n")
+            if dropped:
+                with open(self.path + ".new", "w", encoding="utf-8") as stream:
+                    stream.writelines(kept)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.chmod(self.path + ".new", 0o640)
+                os.replace(self.path + ".new", self.path)
         return dropped
 
     def _announcement(self, record: Record) -> str:
@@ -157,6 +189,12 @@ def finish(record: Record, *, error: Optional[Dict[str, Any]] = None, seconds: O
     if error:
         done["error"] = error
     return done
+
+
+def _outlived(record: Record, now: datetime) -> bool:
+    ended = parse_instant(record["finished"])
+    uneventful = record["job"] == str(Job.LOG) and record["result"] == "ok"
+    return ended is not None and now - ended > (KEEP_LOG_RECORDS if uneventful else KEEP_RECORDS)
 
 
 def _process_started(pid: int) -> Optional[str]:

@@ -1,0 +1,39 @@
+"""The engine and the tools of one instance, made from its name."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import List, Optional, Type
+
+from .engines.registry import adapters
+from .model import Instance, Repository
+from .tools.base import Tool
+
+
+class Adapters:
+    """The engine of an instance with its physical and its logical backup tool; closes the connection at the end."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        engine, physical, logical = adapters(instance.engine)
+        self.engine = engine(instance)
+        self.physical: Tool = physical(instance, self.engine)
+        self.logical: Tool = logical(instance, self.engine)
+
+    def __enter__(self) -> Adapters:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.engine.close()
+
+    def tools_of(self, repository: Repository) -> List[Tool]:
+        """The tools that have backups in a repository. Logical backups go to the first one only."""
+        tools = [self.physical]
+        if repository == self.instance.primary_repository and self.logical.is_initialised(repository):
+            tools.append(self.logical)
+        return tools
+
+    def named(self, name: str) -> Tool:
+        return self.physical if self.physical.name == name else self.logical

@@ -1,0 +1,157 @@
+"""The life of a job: lock, clock, retries, time limit, and one record whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+
+from . import restore_test, work
+from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, TimeLimitExceeded
+from .locks import job_lock
+from .model import Instance, Job
+from .records import Record, Records, finish, open_record
+from .units import format_duration, parse_duration, parse_instant, utcnow
+
+log = logging.getLogger(__name__)
+
+TIME_LIMITS: Mapping[Job, timedelta] = {
+    Job.FULL: timedelta(hours=12),
+    Job.ARCHIVE: timedelta(hours=24),
+    Job.LOGICAL: timedelta(hours=12),
+    Job.DIFFERENTIAL: timedelta(hours=6),
+    Job.INCREMENTAL: timedelta(hours=6),
+    Job.LOG: timedelta(minutes=10),
+    Job.VERIFY: timedelta(hours=12),
+    Job.EXPIRE: timedelta(hours=2),
+    Job.RESTORE_TEST: timedelta(hours=12),
+}
+SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meets the daily full every day
+RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt
+CLOCK_TOLERANCE = timedelta(seconds=60)  # what time synchronisation may step without anyone being told
+
+Work = Callable[[Instance, Record], Dict[str, Any]]
+WORK: Mapping[Job, Work] = {
+    Job.LOG: work.save_log,
+    Job.VERIFY: work.verify,
+    Job.EXPIRE: work.expire,
+    Job.RESTORE_TEST: restore_test.run,
+}
+
+
+def time_limit(instance: Instance, job: Job) -> timedelta:
+    """How long the job may run: the option ``time_limit_<job>`` of the instance, or the default."""
+    text = instance.options.get(f"time_limit_{job}")
+    if text is None:
+        return TIME_LIMITS[job]
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InvalidInput(f"time_limit_{job}: {error}", where=instance.name) from None
+
+
+def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Optional[Work] = None) -> Record:
+    """Run one job of an instance to its end and return its record, ``ok`` or ``failed``. Raises nothing that is expected.
+
+    Must run as the instance's OS user. ``scheduled`` jobs wait for the lock, others fail as busy at once. ``call`` replaces
+    the job's own work, for jobs that take arguments.
+    """
+    records = Records(instance)
+    records.reap()
+    record = open_record(instance, job)
+    records.announce(record)
+    began = time.monotonic()
+    error: Optional[HoldfastError] = None
+    try:
+        wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
+        with _limits(instance, job), job_lock(instance, job, wait):
+            _check_clock(instance, records)
+            record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
+    except HoldfastError as caught:
+        error = caught
+    except Exception as caught:
+        log.exception("unexpected error")
+        error = HoldfastError(
+            f"unexpected {type(caught).__name__}: {caught}", where=instance.name, remedy="See the log; this is a defect"
+        )
+    if isinstance(error, Busy) and scheduled and job is Job.LOG:
+        records.withdraw(record)  # the previous log job is still at it, and the next is minutes away
+        return finish(record)
+    done = finish(record, error=error.as_dict() if error else None, seconds=time.monotonic() - began)
+    done["exit_code"] = error.exit_code if error else 0
+    records.append(done)
+    log.log(logging.ERROR if error else logging.INFO, "%s", summary(done))
+    return done
+
+
+def summary(record: Record) -> str:
+    """One line that says how a job ended."""
+    took = format_duration(timedelta(seconds=record["seconds"]))
+    if record["result"] == "ok":
+        return f"{record['instance']}: {record['job']} done in {took}"
+    error = record["error"]
+    where = "" if error["where"] in ("", record["instance"]) else f" ({error['where']})"
+    remedy = f". {error['remedy']}" if error["remedy"] else ""
+    return f"{record['instance']}: {record['job']} failed after {took}: {error['what']}{where}{remedy}"
+
+
+def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> Dict[str, Any]:
+    # The next log job is closer than any retry.
+    delays: Tuple[float, ...] = () if job is Job.LOG else RETRY_DELAYS
+    for attempt, delay in enumerate((*delays, None), start=1):
+        record["attempts"] = attempt
+        try:
+            return call(instance, record)
+        except HoldfastError as error:
+            if not error.retryable or delay is None:
+                raise
+            log.warning("attempt %d failed, next in %.0f s: %s", attempt, delay, error)
+            time.sleep(delay)
+    raise AssertionError("unreachable")
+
+
+def _check_clock(instance: Instance, records: Records) -> None:
+    # Only the record written last is asked: after one loud failure jobs go on, also when the wrong time was the earlier one.
+    newest = records.newest()
+    last = parse_instant(newest["finished"]) if newest else None
+    now = utcnow()
+    if last is not None and now + CLOCK_TOLERANCE < last:
+        raise ClockWentBack(
+            f"the clock is {format_duration(last - now)} behind the newest record",
+            where=instance.name,
+            remedy="Check the time synchronisation of this host; the next run goes on with the time as it is then",
+        )
+
+
+@contextmanager
+def _limits(instance: Instance, job: Job) -> Iterator[None]:
+    """Turn SIGTERM, SIGINT and the time limit into errors, so that every end of a job leaves a record."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    limit = time_limit(instance, job)
+
+    def interrupt(number: int, _frame: Optional[FrameType]) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}", where=instance.name)
+
+    def expire(_number: int, _frame: Optional[FrameType]) -> None:
+        raise TimeLimitExceeded(
+            f"still running after its time limit of {format_duration(limit)}",
+            where=instance.name,
+            remedy=f"Find out what is slow, or set the option time_limit_{job} of the instance",
+        )
+
+    handlers = {signal.SIGTERM: interrupt, signal.SIGINT: interrupt, signal.SIGALRM: expire}
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+"""One heavy job an instance at a time; log backups have a lock of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Iterator
+
+from .errors import Busy
+from .model import Instance, Job
+
+_POLL_SECONDS = 1.0
+
+
+@contextmanager
+def job_lock(instance: Instance, job: Job, wait: timedelta) -> Iterator[None]:
+    """Hold the lock that the job needs. Raises Busy, naming the holder, when it is not free within ``wait``.
+
+    The kernel frees the lock with the process, so that a killed job never blocks the next.
+    """
+    name = "log" if job is Job.LOG else "backup"
+    path = os.path.join(instance.state_directory, f"{name}.lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+    deadline = time.monotonic() + wait.total_seconds()
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise Busy(
+                        f"another job is running ({_holder(descriptor)})",
+                        where=instance.name,
+                        remedy="Wait for it to end; `holdfast status` shows it",
+                    ) from None
+                time.sleep(_POLL_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{job}, process {os.getpid()}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 100, 0).decode("utf-8", "replace") or "starting"
