@@ -1,0 +1,175 @@
+"""podman, on machines where it runs as it is and on those with hybrid cgroups."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+RUN_DIR = Path("/run/holdfast-lab")
+CGROUP_DIR = Path("/sys/fs/cgroup")
+LABEL = "holdfast.lab"
+
+
+class LabError(Exception):
+    """The lab cannot do what was asked; the text says what to do about it."""
+
+
+def run(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    env: dict[str, str] | None = None,
+    timeout: float = 120,
+) -> str:
+    """Return what a command printed.
+
+    :raises LabError: it failed or took longer than ``timeout`` seconds.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise LabError(f"{command[0]} is not installed: run lab/bootstrap.sh lab") from None
+    except subprocess.TimeoutExpired:
+        raise LabError(f"no end after {timeout:.0f} s: {' '.join(command)}") from None
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise LabError(f"{' '.join(command)}: exit {done.returncode}: {reason}")
+    return done.stdout
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out of the same step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class Podman:
+    """podman as this machine needs it to be called."""
+
+    def __init__(self, prefix: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
+        self.prefix = list(prefix)
+        self.env = env or {}
+
+    @property
+    def rootless(self) -> bool:
+        """Whether container addresses cannot be reached, only published ports."""
+        return os.geteuid() != 0
+
+    def command(self, *args: str) -> list[str]:
+        """Return the full command line, for ``exec`` and pipes."""
+        return [*self.prefix, "podman", *args]
+
+    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
+        return run(self.command(*args), stdin=stdin, env=self.env, timeout=timeout).strip()
+
+    def succeeds(self, *args: str) -> bool:
+        """Whether a podman command ends well."""
+        try:
+            self(*args)
+        except LabError:
+            return False
+        return True
+
+
+def connect() -> Podman:
+    """Return the podman of this machine.
+
+    With unified cgroups this is the user's own. With hybrid ones, which crun refuses and newer
+    systemd cannot boot on, it runs in a mount namespace that shows it a unified hierarchy.
+
+    :raises LabError: the cgroups are hybrid and the user is not root.
+    """
+    if (CGROUP_DIR / "cgroup.controllers").exists():
+        return Podman()
+    if os.geteuid() != 0:
+        raise LabError(
+            "this machine has hybrid cgroups: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
+        )
+    with locked(RUN_DIR / "lock"):
+        pid = _namespace() or _make_namespace()
+        config = RUN_DIR / "containers.conf"
+        config.write_text(containers_conf(resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    prefix = ["nsenter", "--mount", f"--target={pid}", f"--wdns={Path.cwd()}", "--"]
+    return Podman(prefix, {"CONTAINERS_CONF": str(config)})
+
+
+def containers_conf(open_files: int) -> str:
+    """Return a configuration that asks for no more than a process without CAP_SYS_RESOURCE may have."""
+    return (
+        "[containers]\n"
+        f'default_ulimits = ["nofile={open_files}:{open_files}", "nproc=32768:32768"]\n'
+        "pids_limit = 0\n"
+        "[engine]\n"
+        'cgroup_manager = "cgroupfs"\n'
+        'events_logger = "file"\n'
+        "[network]\n"
+        'network_backend = "netavark"\n'
+    )
+
+
+def _shows_unified(pid: int) -> bool:
+    try:
+        mounts = Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:
+        return False
+    return any(line.split()[4] == str(CGROUP_DIR) and " - cgroup2 " in line for line in mounts.splitlines())
+
+
+def _namespace() -> int | None:
+    try:
+        pid = int((RUN_DIR / "namespace.pid").read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if _shows_unified(pid) else None
+
+
+def _make_namespace() -> int:
+    """Start the process that holds the namespace; one serves every lab, as they share podman's storage."""
+    holder = subprocess.Popen(
+        [
+            *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+            f"umount -R {CGROUP_DIR} && mount -t cgroup2 cgroup2 {CGROUP_DIR} && exec sleep infinity",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 5
+    while not _shows_unified(holder.pid):
+        if holder.poll() is not None or time.monotonic() > deadline:
+            holder.kill()
+            raise LabError("no mount namespace with unified cgroups could be made: the machine forbids it to root")
+        time.sleep(0.02)
+    (RUN_DIR / "namespace.pid").write_text(str(holder.pid))
+    return holder.pid
+
+
+def release(podman: Podman) -> None:
+    """End the namespace when no lab needs it any more."""
+    if not podman.prefix:
+        return
+    with locked(RUN_DIR / "lock"):
+        pid = _namespace()
+        if pid and not podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}"):
+            os.kill(pid, signal.SIGTERM)
+            (RUN_DIR / "namespace.pid").unlink()

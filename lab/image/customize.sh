@@ -1,0 +1,31 @@
+#!/bin/sh
+# mmdebstrap customize hook: $1 is the root directory of the image.
+set -eu
+exec chroot "$1" sh -eu <<'EOF'
+# Data directories are made on each host, so that no two servers share an identity.
+pg_lsclusters --no-header | while read -r version cluster _; do
+    pg_dropcluster "$version" "$cluster"
+done
+rm -rf /var/lib/mysql/*
+systemctl disable --quiet postgresql mariadb
+systemctl mask --quiet systemd-modules-load.service apt-daily.timer apt-daily-upgrade.timer
+
+useradd --create-home --shell /bin/bash ops
+echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops
+
+# One kind of host key keeps the first boot short; it is made there because images are shared.
+rm -f /etc/ssh/ssh_host_*
+cat > /etc/ssh/sshd_config.d/lab.conf <<'CONF'
+HostKey /etc/ssh/ssh_host_ed25519_key
+AuthorizedKeysFile /lab/authorized_keys .ssh/authorized_keys
+PasswordAuthentication no
+UseDNS no
+CONF
+mkdir -p /etc/systemd/system/ssh.service.d
+cat > /etc/systemd/system/ssh.service.d/host-key.conf <<'CONF'
+[Service]
+ExecStartPre=
+ExecStartPre=/bin/sh -c 'test -s /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
+ExecStartPre=/usr/sbin/sshd -t
+CONF
+EOF

@@ -1,0 +1,304 @@
+"""Throwaway database hosts: whole Debian systems in containers, reached over ssh."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from containers import LABEL, LabError, Podman, connect, locked, release, run
+from images import build, reference
+from state import BUCKET, Address, State
+
+ROOT = Path(__file__).resolve().parent.parent
+HOSTS_FILE = ROOT / "lab" / "hosts.yml"
+SETUP = ROOT / "lab" / "host" / "setup.sh"
+BOOT_SECONDS = 90
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host of the lab: a Debian release and the servers on it."""
+
+    name: str
+    suite: str
+    postgresql: dict[str, int] = field(default_factory=dict)
+    mariadb: bool = False
+    s3: bool = False
+
+    @property
+    def services(self) -> list[str]:
+        """The servers, as the setup script takes them."""
+        services = [f"postgresql:{cluster}:{port}" for cluster, port in self.postgresql.items()]
+        if self.mariadb:
+            services.append("mariadb")
+        if self.s3:
+            services.append(f"s3:{BUCKET}")
+        return services
+
+    @property
+    def volumes(self) -> list[str]:
+        """Directories that need a real file system: renaming a directory fails on an overlay."""
+        volumes = ["/var/lib/holdfast"]
+        if self.postgresql:
+            volumes.append("/var/lib/postgresql")
+        if self.mariadb:
+            volumes.append("/var/lib/mysql")
+        if self.s3:
+            volumes.append("/srv")
+        return volumes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the data file asks for."""
+
+    login: str
+    packages: list[str]
+    hosts: list[Host]
+
+    @property
+    def s3_host(self) -> str:
+        """The host with the object store."""
+        return next(host.name for host in self.hosts if host.s3)
+
+
+def read_plan(data: dict[str, Any]) -> Plan:
+    """Return the plan in a parsed data file.
+
+    :raises LabError: a key is unknown or missing, or not exactly one host has the object store.
+    """
+    try:
+        hosts = [Host(name, **options) for name, options in data["hosts"].items()]
+        plan = Plan(data["login"], data["packages"], hosts)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LabError(f"{HOSTS_FILE}: {error}") from None
+    if sum(host.s3 for host in hosts) != 1:
+        raise LabError(f"{HOSTS_FILE}: exactly one host needs 's3: true'")
+    return plan
+
+
+class Lab:
+    """A named set of running hosts."""
+
+    def __init__(self, name: str, plan: Plan) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,20}", name):
+            raise LabError(f"'{name}' is no name for a lab: use up to 21 of a-z, 0-9 and -, a letter first")
+        self.name = name
+        self.plan = plan
+        self.state = State(ROOT / ".lab" / name)
+        self.podman: Podman = connect()
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print one line of progress."""
+        sys.stdout.write(f"[{time.monotonic() - self.started:5.1f} s] {text}\n")
+        sys.stdout.flush()
+
+    def container(self, host: str) -> str:
+        """Return the name of a host's container."""
+        return f"holdfast-{self.name}-{host}"
+
+    def up(self) -> None:
+        """Bring every host to its state; what is there already is kept."""
+        self._refuse_other_tree()
+        self._images()
+        self.state.prepare((host.name for host in self.plan.hosts), self.plan.s3_host)
+        network = self._network()
+        addresses = each(lambda host: self._host(host, network), self.plan.hosts)
+        self.state.write_ssh(self.plan.login, addresses)
+        each(lambda host: run(self.ssh(host.name, "-o", "ControlPath=none", "--", "true")), self.plan.hosts)
+        self.say(f"lab '{self.name}' is up: ssh -F {self.state.ssh_config.relative_to(ROOT)} HOST")
+
+    def down(self) -> None:
+        """Remove the hosts, their data, their network and every key."""
+        containers = self._labelled("ps", "--all", "--format={{.Names}}")
+        if containers:
+            self.podman("rm", "--force", "--volumes", "--time=0", *containers)
+        for network in self._labelled("network", "ls", "--format={{.Name}}"):
+            self.podman("network", "rm", "--force", network)
+        self.state.forget()
+        release(self.podman)
+        self.say(f"lab '{self.name}' is removed: {len(containers)} hosts")
+
+    def status(self) -> str:
+        """Return a table of the hosts."""
+        running = dict(
+            line.split("\t") for line in self._labelled("ps", "--all", "--format={{.Names}}\t{{.Status}}")
+        )
+        rows = [
+            (host.name, host.suite, running.get(self.container(host.name), "absent"), " ".join(host.services))
+            for host in self.plan.hosts
+        ]
+        return "\n".join(f"{name:10} {suite:10} {state:24} {services}" for name, suite, state, services in rows)
+
+    def ssh(self, host: str, *args: str) -> list[str]:
+        """Return the command line that logs in to a host."""
+        self._known(host)
+        if not self.state.ssh_config.exists():
+            raise LabError(f"lab '{self.name}' is not up: run lab/lab.py --name {self.name} up")
+        return ["ssh", "-F", str(self.state.ssh_config), host, *args]
+
+    def exec(self, host: str, command: list[str]) -> list[str]:
+        """Return the command line that runs a command as root, also where ssh does not answer."""
+        self._known(host)
+        return self.podman.command("exec", "--interactive", self.container(host), *command)
+
+    def _known(self, host: str) -> None:
+        names = [each.name for each in self.plan.hosts]
+        if host not in names:
+            raise LabError(f"no host '{host}': the lab has {', '.join(names)}")
+
+    def _labelled(self, *command: str) -> list[str]:
+        return self.podman(*command, "--filter", f"label={LABEL}={self.name}").splitlines()
+
+    def _refuse_other_tree(self) -> None:
+        trees = set(self._labelled("ps", "--all", f'--format={{{{index .Labels "{LABEL}.tree"}}}}'))
+        if trees - {str(ROOT)}:
+            raise LabError(f"lab '{self.name}' belongs to {trees.pop()}: take it down there or use --name")
+
+    def _images(self) -> None:
+        with locked(ROOT / ".lab" / "images.lock"):
+            missing = [
+                suite
+                for suite in sorted({host.suite for host in self.plan.hosts})
+                if not self.podman.succeeds("image", "exists", reference(suite, self.plan.packages))
+            ]
+            if missing:
+                self.say(f"building images: {', '.join(missing)} (about a minute)")
+            each(self._image, missing)
+
+    def _image(self, suite: str) -> None:
+        build(self.podman, suite, self.plan.packages, ROOT / ".lab" / f"image-{suite}.log")
+        self.say(f"{suite}: image built")
+
+    def _network(self) -> str:
+        existing = self._labelled("network", "ls", "--format={{.Name}}")
+        if existing:
+            return existing[0]
+        # A name used before can meet the DNS server of the network that had it.
+        name = f"holdfast-{self.name}-{secrets.token_hex(3)}"
+        return self.podman("network", "create", f"--label={LABEL}={self.name}", name)
+
+    def _host(self, host: Host, network: str) -> Address:
+        container = self.container(host.name)
+        if self.podman.succeeds("container", "exists", container):
+            self.podman("start", container)
+        else:
+            self._run(host, network)
+        self._wait_for_boot(container)
+        self.podman("exec", "--interactive", container, "sh", "-s", "--", *host.services, stdin=SETUP.read_text())
+        address = Address(
+            host.name,
+            *self._endpoint(container),
+            self.podman("exec", container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub"),
+        )
+        self.say(f"{host.name}: Debian {host.suite}, {', '.join(host.services)}")
+        return address
+
+    def _run(self, host: Host, network: str) -> None:
+        container = self.container(host.name)
+        options = [
+            *("--privileged", "--systemd=always", f"--hostname={host.name}"),
+            *(f"--network={network}", f"--network-alias={host.name}"),
+            *(f"--label={LABEL}={self.name}", f"--label={LABEL}.tree={ROOT}"),
+            f"--volume={self.state.directory / 'hosts' / host.name}:/lab:ro",
+            *(f"--volume={directory}" for directory in host.volumes),
+        ]
+        if self.podman.rootless:
+            options.append("--publish=127.0.0.1::22")
+        image = reference(host.suite, self.plan.packages)
+        self.podman("create", f"--name={container}", *options, image, "/sbin/init")
+        if host.s3:
+            self.podman("cp", rclone(), f"{container}:/usr/local/bin/rclone")
+        self.podman("start", container)
+
+    def _wait_for_boot(self, container: str) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while not self.podman.succeeds("exec", container, "systemctl", "is-active", "--quiet", "ssh"):
+            if time.monotonic() > deadline:
+                raise LabError(f"{container} has not booted in {BOOT_SECONDS} s: podman logs {container}")
+            time.sleep(0.2)
+
+    def _endpoint(self, container: str) -> tuple[str, int]:
+        if self.podman.rootless:
+            address, port = self.podman("port", container, "22/tcp").rsplit(":", 1)
+            return address, int(port)
+        return self.podman("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container), 22
+
+
+def rclone() -> str:
+    """Return the path of the object store's program.
+
+    :raises LabError: it is not in this Python's environment.
+    """
+    path = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+    if not path:
+        raise LabError("rclone is not installed: run lab/lab.py by the Python of .venv (make venv)")
+    return path
+
+
+def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Call a function for all items at once; the first error is raised when all have ended."""
+    items = list(items)
+    with ThreadPoolExecutor(max(len(items), 1)) as pool:
+        return list(pool.map(function, items))
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(prog="lab.py", description=__doc__)
+    parser.add_argument(
+        "--name", default=os.environ.get("HOLDFAST_LAB") or "demo", help="which lab (HOLDFAST_LAB; demo)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("up", help="start the hosts; resumes and repairs")
+    commands.add_parser("down", help="remove the hosts and their data")
+    commands.add_parser("status", help="list the hosts")
+    shell = commands.add_parser("shell", help="log in to a host over ssh")
+    shell.add_argument("host")
+    execute = commands.add_parser("exec", help="run a command on a host as root, without ssh")
+    execute.add_argument("host")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    return parser.parse_args(argv)
+
+
+def main() -> int:
+    """Run one command and return its exit code."""
+    options = parse()
+    try:
+        lab = Lab(options.name, read_plan(yaml.safe_load(HOSTS_FILE.read_text())))
+        if options.command == "status":
+            print(lab.status())
+        elif options.command == "shell":
+            return subprocess.call(lab.ssh(options.host))
+        elif options.command == "exec":
+            command = lab.exec(options.host, options.argv)
+            return subprocess.call(command, env={**os.environ, **lab.podman.env})
+        else:
+            with locked(ROOT / ".lab" / f"{lab.name}.lock"):
+                lab.up() if options.command == "up" else lab.down()
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
