@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import List, Optional, Type
 
 from .engines.registry import adapters
 from .model import Instance, Repository
@@ -24,11 +23,11 @@ class Adapters:
         return self
 
     def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.engine.close()
 
-    def tools_of(self, repository: Repository) -> List[Tool]:
+    def tools_of(self, repository: Repository) -> list[Tool]:
         """The tools that have backups in a repository. Logical backups go to the first one only."""
         tools = [self.physical]
         if repository == self.instance.primary_repository and self.logical.is_initialised(repository):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import pwd
 from datetime import timedelta
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .errors import InvalidInput
 from .files import File, read
@@ -19,16 +20,16 @@ STATE = "/var/lib/holdfast"
 LOGS = "/var/log/holdfast"
 
 
-def render(instance: Instance) -> List[File]:
+def render(instance: Instance) -> list[File]:
     """The two files of an instance. The one with secrets is readable by the instance's OS user alone."""
     group = _primary_group(instance.os_user)
     return [
         File(_path(INSTANCES, instance.name), _json(_plain(instance)), 0o640, "root", group),
-        File(_path(KEYS, instance.name), _json(_secrets(instance)), 0o400, instance.os_user, group, secret=True),
+        File(keys_path(instance.name), _json(_secrets(instance)), 0o400, instance.os_user, group, secret=True),
     ]
 
 
-def names() -> List[str]:
+def names() -> list[str]:
     """Names of the instances configured on this host."""
     try:
         entries = os.listdir(INSTANCES)
@@ -41,9 +42,14 @@ def load(name: str) -> Instance:
     """Read one instance. Raises InvalidInput when it is not configured here or its files cannot be read."""
     plain = _read_json(_path(INSTANCES, name), name)
     # The status of a fleet is readable without the keys; whoever needs one is told that it is missing.
-    path = _path(KEYS, name)
+    path = keys_path(name)
     secrets = _read_json(path, name) if os.access(path, os.R_OK) else {}
     return _instance(plain, secrets)
+
+
+def keys_path(name: str) -> str:
+    """The file with the secrets of an instance."""
+    return _path(KEYS, name)
 
 
 def _path(directory: str, name: str) -> str:
@@ -54,7 +60,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True) + "\n"
 
 
-def _read_json(path: str, name: str) -> Dict[str, Any]:
+def _read_json(path: str, name: str) -> dict[str, Any]:
     try:
         text = read(path)
     except PermissionError:
@@ -63,7 +69,7 @@ def _read_json(path: str, name: str) -> Dict[str, Any]:
         known = ", ".join(names()) or "none"
         raise InvalidInput(f"instance {name!r} is not configured on this host", remedy=f"Configured here: {known}")
     try:
-        value: Dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = json.loads(text)
         return value
     except ValueError as error:
         raise InvalidInput(
@@ -72,29 +78,27 @@ def _read_json(path: str, name: str) -> Dict[str, Any]:
 
 
 def _primary_group(user: str) -> str:
-    import grp
-
     try:
         return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
     except KeyError:
         return user  # check mode on a host whose server is not installed yet
 
 
-def _seconds(value: Optional[timedelta]) -> Optional[str]:
+def _seconds(value: timedelta | None) -> str | None:
     return None if value is None else f"{int(value.total_seconds())}s"
 
 
-def _duration(text: Optional[str]) -> Optional[timedelta]:
+def _duration(text: str | None) -> timedelta | None:
     return None if text is None else parse_duration(text)
 
 
-def _keep(value: Keep) -> Dict[str, Any]:
+def _keep(value: Keep) -> dict[str, Any]:
     raw = {"count": value.count, "age": _seconds(value.age)}
     raw.update({name: getattr(value, name) for name in ("daily", "weekly", "monthly", "yearly")})
     return {key: item for key, item in raw.items() if item}
 
 
-def _plain(instance: Instance) -> Dict[str, Any]:
+def _plain(instance: Instance) -> dict[str, Any]:
     level = instance.service_level
     keep = {
         name: _keep(getattr(level.keep, name)) for name in ("full", "differential", "incremental", "logical", "archive")
@@ -122,11 +126,11 @@ def _plain(instance: Instance) -> Dict[str, Any]:
     }
 
 
-def _secrets(instance: Instance) -> Dict[str, Any]:
+def _secrets(instance: Instance) -> dict[str, Any]:
     return {item.name: dict(item.secrets) for item in instance.repositories}
 
 
-def _instance(plain: Dict[str, Any], secrets: Dict[str, Any]) -> Instance:
+def _instance(plain: dict[str, Any], secrets: dict[str, Any]) -> Instance:
     level = plain["service_level"]
     keep = level["keep"]
     rules = {

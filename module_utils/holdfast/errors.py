@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 
 class HoldfastError(Exception):
@@ -27,7 +27,7 @@ class HoldfastError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}. {self.remedy}" if self.remedy else text
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {"code": self.code, "what": self.what, "where": self.where, "remedy": self.remedy}
 
 
@@ -137,7 +137,7 @@ class Unsupported(HoldfastError):
     code = "unsupported"
     exit_code = 2
 
-    def __init__(self, engine: str, ability: str, reason: str, *, remedy: Optional[str] = None) -> None:
+    def __init__(self, engine: str, ability: str, reason: str, *, remedy: str | None = None) -> None:
         super().__init__(f"{ability} is not applicable: {reason}", where=engine, remedy=remedy or "")
         self.ability = ability
         self.reason = reason

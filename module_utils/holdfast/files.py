@@ -7,7 +7,6 @@ import os
 import pwd
 import tempfile
 from dataclasses import dataclass
-from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class File:
     secret: bool = False
 
 
-def read(path: str) -> Optional[str]:
+def read(path: str) -> str | None:
     """Content of a file; None when there is none."""
     try:
         with open(path, encoding="utf-8") as stream:

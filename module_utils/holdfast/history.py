@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Iterable, Optional, Set
+from typing import Any
 
 from .model import Job
 from .records import Record
@@ -13,10 +14,10 @@ from .records import Record
 class History:
     """The records of one instance, read once. ``last`` and ``last_ok`` are by job name."""
 
-    last: Dict[str, Record] = field(default_factory=dict)
-    last_ok: Dict[str, Record] = field(default_factory=dict)
-    _verified: Dict[str, Dict[str, str]] = field(default_factory=dict)
-    _damaged: Dict[str, Set[str]] = field(default_factory=dict)
+    last: dict[str, Record] = field(default_factory=dict)
+    last_ok: dict[str, Record] = field(default_factory=dict)
+    _verified: dict[str, dict[str, str]] = field(default_factory=dict)
+    _damaged: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, records: Iterable[Record]) -> History:
@@ -39,17 +40,17 @@ class History:
             verified.pop(backup, None)
             damaged.add(backup)
 
-    def verified(self, repository: str) -> FrozenSet[str]:
+    def verified(self, repository: str) -> frozenset[str]:
         """Backups whose newest verification found them intact."""
         return frozenset(self._verified.get(repository, {}))
 
-    def verified_at(self, repository: str, backup: str) -> Optional[str]:
+    def verified_at(self, repository: str, backup: str) -> str | None:
         return self._verified.get(repository, {}).get(backup)
 
-    def damaged(self, repository: str) -> FrozenSet[str]:
+    def damaged(self, repository: str) -> frozenset[str]:
         """Backups whose newest verification found damage."""
         return frozenset(self._damaged.get(repository, set()))
 
-    def result(self, job: Job) -> Optional[str]:
+    def result(self, job: Job) -> str | None:
         record = self.last.get(str(job))
         return record["result"] if record else None

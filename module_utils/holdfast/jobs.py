@@ -6,10 +6,11 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any
 
 from . import restore_test, work
 from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, TimeLimitExceeded
@@ -35,7 +36,7 @@ SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meet
 RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt
 CLOCK_TOLERANCE = timedelta(seconds=60)  # what time synchronisation may step without anyone being told
 
-Work = Callable[[Instance, Record], Dict[str, Any]]
+Work = Callable[[Instance, Record], dict[str, Any]]
 WORK: Mapping[Job, Work] = {
     Job.LOG: work.save_log,
     Job.VERIFY: work.verify,
@@ -55,18 +56,18 @@ def time_limit(instance: Instance, job: Job) -> timedelta:
         raise InvalidInput(f"time_limit_{job}: {error}", where=instance.name) from None
 
 
-def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Optional[Work] = None) -> Record:
-    """Run one job of an instance to its end and return its record, ``ok`` or ``failed``. Raises nothing that is expected.
+def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work | None = None) -> Record:
+    """Run one job of an instance to its end and return its record, ``ok`` or ``failed``.
 
-    Must run as the instance's OS user. ``scheduled`` jobs wait for the lock, others fail as busy at once. ``call`` replaces
-    the job's own work, for jobs that take arguments.
+    Must run as the instance's OS user. ``scheduled`` jobs wait for the lock, others fail as busy at once. ``call``
+    replaces the job's own work, for jobs that take arguments.
     """
     records = Records(instance)
     records.reap()
     record = open_record(instance, job)
     records.announce(record)
     began = time.monotonic()
-    error: Optional[HoldfastError] = None
+    error: HoldfastError | None = None
     try:
         wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
         with _limits(instance, job), job_lock(instance, job, wait):
@@ -100,9 +101,9 @@ def summary(record: Record) -> str:
     return f"{record['instance']}: {record['job']} failed after {took}: {error['what']}{where}{remedy}"
 
 
-def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> Dict[str, Any]:
+def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> dict[str, Any]:
     # The next log job is closer than any retry.
-    delays: Tuple[float, ...] = () if job is Job.LOG else RETRY_DELAYS
+    delays: tuple[float, ...] = () if job is Job.LOG else RETRY_DELAYS
     for attempt, delay in enumerate((*delays, None), start=1):
         record["attempts"] = attempt
         try:
@@ -116,7 +117,7 @@ def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> Dict[s
 
 
 def _check_clock(instance: Instance, records: Records) -> None:
-    # Only the record written last is asked: after one loud failure jobs go on, also when the wrong time was the earlier one.
+    # Only the record written last is asked: after one loud failure jobs go on, also when the earlier time was wrong.
     newest = records.newest()
     last = parse_instant(newest["finished"]) if newest else None
     now = utcnow()
@@ -136,10 +137,10 @@ def _limits(instance: Instance, job: Job) -> Iterator[None]:
         return
     limit = time_limit(instance, job)
 
-    def interrupt(number: int, _frame: Optional[FrameType]) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(f"stopped by {signal.Signals(number).name}", where=instance.name)
 
-    def expire(_number: int, _frame: Optional[FrameType]) -> None:
+    def expire(_number: int, _frame: FrameType | None) -> None:
         raise TimeLimitExceeded(
             f"still running after its time limit of {format_duration(limit)}",
             where=instance.name,

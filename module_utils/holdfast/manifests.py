@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .errors import CorruptBackup
 from .model import Backup, Instance, Marker
 from .units import format_instant
 
 
-def backup_fields(backup: Backup) -> Dict[str, Any]:
+def backup_fields(backup: Backup) -> dict[str, Any]:
     """A backup as records and ``--json`` show it."""
     return {
         "id": backup.id,
@@ -30,7 +32,7 @@ def backup_fields(backup: Backup) -> Dict[str, Any]:
     }
 
 
-def marker_fields(marker: Marker) -> Dict[str, Any]:
+def marker_fields(marker: Marker) -> dict[str, Any]:
     return {"id": marker.id, "written": format_instant(marker.written)}
 
 
@@ -38,9 +40,7 @@ def _manifest_path(instance: Instance, repository: str, backup: str) -> str:
     return os.path.join(instance.state_directory, "manifests", f"{repository}-{backup.replace('/', '_')}.json")
 
 
-def write_manifest(
-    instance: Instance, backup: Backup, marker: Optional[Marker], tables: Mapping[str, int]
-) -> None:
+def write_manifest(instance: Instance, backup: Backup, marker: Marker | None, tables: Mapping[str, int]) -> None:
     """Keep what a restore test will compare with: the newest marker and the tables with their estimated rows."""
     path = _manifest_path(instance, backup.repository, backup.id)
     os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
@@ -49,24 +49,22 @@ def write_manifest(
     os.replace(path + ".new", path)
 
 
-def read_manifest(instance: Instance, backup: Backup) -> Optional[Dict[str, Any]]:
+def read_manifest(instance: Instance, backup: Backup) -> dict[str, Any] | None:
     """The manifest of a backup; None when it was taken without Holdfast."""
     try:
         with open(_manifest_path(instance, backup.repository, backup.id), encoding="utf-8") as stream:
-            manifest: Dict[str, Any] = json.load(stream)
+            manifest: dict[str, Any] = json.load(stream)
             return manifest
     except FileNotFoundError:
         return None
 
 
 def remove_manifest(instance: Instance, backup: Backup) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(_manifest_path(instance, backup.repository, backup.id))
-    except FileNotFoundError:
-        pass
 
 
-def chain(backup: Backup, backups: Sequence[Backup]) -> List[Backup]:
+def chain(backup: Backup, backups: Sequence[Backup]) -> list[Backup]:
     """The backups that a restore of this one needs, the full one first."""
     by_id = {item.id: item for item in backups}
     needed = [backup]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Dict, Mapping, Optional, Tuple
 
 
 class BackupType(str, Enum):
@@ -51,7 +51,7 @@ class Keep:
     """
 
     count: int = 0
-    age: Optional[timedelta] = None
+    age: timedelta | None = None
     daily: int = 0
     weekly: int = 0
     monthly: int = 0
@@ -80,7 +80,7 @@ class ServiceLevel:
     rto: timedelta
     keep: Retention
     schedule: Mapping[Job, str]  # five-field cron expression of each job that runs
-    log_interval: Optional[timedelta] = None  # of continuous log backup; None when the log is not backed up
+    log_interval: timedelta | None = None  # of continuous log backup; None when the log is not backed up
 
     def runs(self, job: Job) -> bool:
         return job in self.schedule
@@ -90,7 +90,7 @@ class ServiceLevel:
 class Repository:
     """A place where backups live.
 
-    ``type`` is posix, s3 or sftp. ``settings`` are its plain parameters (path, bucket, endpoint, region, host, user, ...);
+    ``type`` is posix, s3 or sftp. ``settings`` are its plain parameters (path, bucket, endpoint, region, host, user);
     ``secrets`` are those that must reach neither an argument list, a log, a record nor a diff (passphrase, key_id,
     key_secret).
     """
@@ -113,10 +113,10 @@ class Instance:
     engine: str
     port: int
     service_level: ServiceLevel
-    repositories: Tuple[Repository, ...]  # regular backups go to the first, archive copies to the last
+    repositories: tuple[Repository, ...]  # regular backups go to the first, archive copies to the last
     os_user: str  # owner of the data directory; jobs of the instance run as this user
     state_directory: str  # records, locks, staging and scratch space: /var/lib/holdfast/<name>
-    databases: Tuple[str, ...] = ()  # of logical backups; empty means all
+    databases: tuple[str, ...] = ()  # of logical backups; empty means all
     socket_directory: str = ""  # empty means the engine's default on this system
     options: Mapping[str, str] = field(default_factory=dict)  # tool options of an advanced user, see docs
 
@@ -146,12 +146,12 @@ class Backup:
     repository: str
     started: datetime
     finished: datetime
-    size_bytes: Optional[int] = None  # of the database when it was taken
-    stored_bytes: Optional[int] = None  # that it added to the repository
-    parent: Optional[str] = None  # the backup that it needs for a restore
-    log_start: Optional[str] = None  # position in the engine's own notation: LSN, GTID, SCN, oplog timestamp
-    log_stop: Optional[str] = None  # the restore is consistent from here on
-    error: Optional[str] = None  # what makes it unfit for a restore, as far as its repository knows
+    size_bytes: int | None = None  # of the database when it was taken
+    stored_bytes: int | None = None  # that it added to the repository
+    parent: str | None = None  # the backup that it needs for a restore
+    log_start: str | None = None  # position in the engine's own notation: LSN, GTID, SCN, oplog timestamp
+    log_stop: str | None = None  # the restore is consistent from here on
+    error: str | None = None  # what makes it unfit for a restore, as far as its repository knows
     details: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -163,9 +163,9 @@ class ServerInfo:
     data_directory: str
     role: str  # primary | replica
     size_bytes: int
-    databases: Tuple[str, ...]
+    databases: tuple[str, ...]
     system_identifier: str  # tells this database cluster from any other
-    started: Optional[datetime] = None
+    started: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,9 @@ class LogExposure:
 
     lost_bytes: int
     lost_seconds: float  # age of the oldest change that is not in the repository; 0.0 when nothing is at risk
-    failing: Optional[str] = None  # why the log does not reach the repository, if it does not
-    newest_saved: Optional[str] = None  # newest log file or position in the repository
-    newest_believed: Optional[str] = None  # newest one that the server believes saved; differs when log was dropped
+    failing: str | None = None  # why the log does not reach the repository, if it does not
+    newest_saved: str | None = None  # newest log file or position in the repository
+    newest_believed: str | None = None  # newest one that the server believes saved; differs when log was dropped
 
 
 @dataclass(frozen=True)
@@ -193,16 +193,16 @@ class CheckResult:
 
     checker: str
     objects: int  # relations or tables looked at
-    problems: Tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verification:
     """Outcome of a repository check: ``intact`` and ``damaged`` are backup ids, ``damaged`` with the reason."""
 
-    intact: Tuple[str, ...]
+    intact: tuple[str, ...]
     damaged: Mapping[str, str] = field(default_factory=dict)
-    problems: Tuple[str, ...] = ()  # damage that belongs to no single backup, such as a gap in the log
+    problems: tuple[str, ...] = ()  # damage that belongs to no single backup, such as a gap in the log
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class Setting:
 class RestoreTarget:
     """Where a restore ends. Without a time, at the end of the log in the repository."""
 
-    time: Optional[datetime] = None
+    time: datetime | None = None
 
 
-Details = Dict[str, object]
+Details = dict[str, object]

@@ -6,7 +6,8 @@ import json
 import os
 import pwd
 import sys
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from .errors import HoldfastError, InvalidInput
 from .model import Instance
@@ -16,8 +17,8 @@ from .process import die_with_parent
 def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
     """Call something as the instance's OS user and return its result, which JSON must be able to carry.
 
-    Root does it in a child process that has given up its rights; the OS user itself does it at once. Raises InvalidInput for
-    anybody else and when the user does not exist, and any HoldfastError that the call raises.
+    Root does it in a child process that has given up its rights; the OS user itself does it at once. Raises
+    InvalidInput for anybody else and when the user does not exist, and any HoldfastError that the call raises.
     """
     try:
         user = pwd.getpwnam(instance.os_user)

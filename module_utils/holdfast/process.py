@@ -1,4 +1,4 @@
-"""Running external tools: no secret on an argument list, no orphan left behind, errors with the tool's own last words."""
+"""Running external tools: no secret on an argument list, no orphan left, errors with the tool's own last words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from contextlib import contextmanager
-from typing import IO, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Union
 
 from .errors import CommandFailed, InvalidInput
 
@@ -56,7 +57,7 @@ def require(program: str) -> str:
     return path
 
 
-def environment(extra: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a tool: fixed locale and PATH, HOME of the user, nothing else inherited, plus ``extra``."""
     base = {
         "LC_ALL": "C.UTF-8",
@@ -76,11 +77,11 @@ def die_with_parent() -> None:
 def start(
     argv: Sequence[str],
     *,
-    env: Optional[Mapping[str, str]] = None,
+    env: Mapping[str, str] | None = None,
     stdin: Stream = subprocess.DEVNULL,
     stdout: Stream = subprocess.DEVNULL,
     stderr: Stream = subprocess.PIPE,
-    cwd: Optional[str] = None,
+    cwd: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command; whatever ends the block, the command and its children end with it."""
     log.debug("run %s", " ".join(argv))
@@ -108,10 +109,8 @@ def kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> None:
     if process.poll() is not None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
         try:
             process.wait(patience)
             return
@@ -122,12 +121,12 @@ def kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> None:
 class StderrReader(threading.Thread):
     """Drains a command's standard error into the log and keeps its last lines."""
 
-    def __init__(self, process: subprocess.Popen[bytes], on_line: Optional[Callable[[str], None]] = None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None] | None = None) -> None:
         super().__init__(daemon=True)
         self._pipe = process.stderr
         self._name = os.path.basename(str(process.args[0])) if isinstance(process.args, list) else "command"
         self._on_line = on_line
-        self._lines: Deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
+        self._lines: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self.start()
 
     def run(self) -> None:
@@ -148,15 +147,15 @@ class StderrReader(threading.Thread):
 def run(
     argv: Sequence[str],
     *,
-    env: Optional[Mapping[str, str]] = None,
+    env: Mapping[str, str] | None = None,
     stdin: Stream = subprocess.DEVNULL,
-    cwd: Optional[str] = None,
-    on_line: Optional[Callable[[str], None]] = None,
+    cwd: str | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> Result:
     """Run a command to its end and return its result, whatever its exit code. Raises InvalidInput if not installed."""
     with start(argv, env=env, stdin=stdin, stdout=subprocess.PIPE, cwd=cwd) as process:
         reader = StderrReader(process, on_line)
         assert process.stdout is not None
-        chunks: List[bytes] = list(iter(lambda: process.stdout.read(65536), b""))  # type: ignore[union-attr]
+        chunks: list[bytes] = list(iter(lambda: process.stdout.read(65536), b""))  # type: ignore[union-attr]
         returncode = process.wait()
         return Result(argv, returncode, b"".join(chunks).decode("utf-8", "replace"), reader.text())

@@ -1,7 +1,7 @@
 """One record a run, as JSON lines: the only thing that status, reports and forecasts read about the past.
 
-A run announces itself in a file before it starts and takes the announcement back when its record is written. An announcement
-whose process is gone is a run that was killed; it is turned into a failed record by whoever comes next.
+A run announces itself in a file before it starts and takes the announcement back when its record is written. An
+announcement whose process is gone is a run that was killed; whoever comes next turns it into a failed record.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import json
 import os
 import socket
 import uuid
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any
 
 from . import __version__
 from .errors import HoldfastError
 from .model import Instance, Job
 from .units import format_instant, parse_instant, utcnow
 
-Record = Dict[str, Any]
+Record = dict[str, Any]
 
 KEEP_RECORDS = timedelta(days=400)  # a year of evidence and a month to look at it
 KEEP_LOG_RECORDS = timedelta(days=7)  # a log job that went well, every few minutes, is of no interest for longer
@@ -100,12 +102,10 @@ class Records:
 
     def withdraw(self, record: Record) -> None:
         """Take an announcement back without a record: the run found nothing to do."""
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(self._announcement(record))
-        except FileNotFoundError:
-            pass
 
-    def reap(self) -> List[Record]:
+    def reap(self) -> list[Record]:
         """Write a failed record for every announced run whose process is gone, and return those records."""
         reaped = []
         for record in self.running():
@@ -120,7 +120,7 @@ class Records:
             self.append(reaped[-1])
         return reaped
 
-    def running(self) -> List[Record]:
+    def running(self) -> list[Record]:
         """The announced runs, whether their process lives or not."""
         try:
             entries = sorted(os.listdir(self._running))
@@ -138,23 +138,16 @@ class Records:
 
     def __iter__(self) -> Iterator[Record]:
         """All records, oldest first. A line that a full disk cut short is passed over."""
-        try:
-            stream = open(self.path, encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        if not os.path.exists(self.path):
             return
-        with stream:
+        with open(self.path, encoding="utf-8", errors="replace") as stream:
             for line in stream:
-                try:
+                with suppress(ValueError):
                     yield json.loads(line)
-                except ValueError:
-                    continue
 
-    def newest(self) -> Optional[Record]:
+    def newest(self) -> Record | None:
         """The record that was written last, whatever its time says."""
-        newest = None
-        for newest in self:
-            pass
-        return newest
+        return next(iter(deque(self, maxlen=1)), None)
 
     def trim(self, now: datetime) -> int:
         """Drop records that are too old to matter; returns how many."""
@@ -178,7 +171,7 @@ class Records:
         return os.path.join(self._running, f"{record['job']}-{record['id']}.json")
 
 
-def finish(record: Record, *, error: Optional[Dict[str, Any]] = None, seconds: Optional[float] = None) -> Record:
+def finish(record: Record, *, error: dict[str, Any] | None = None, seconds: float | None = None) -> Record:
     """The record of a run that ends now: ``ok``, or ``failed`` with the error."""
     now = utcnow()
     if seconds is None:
@@ -197,8 +190,8 @@ def _outlived(record: Record, now: datetime) -> bool:
     return ended is not None and now - ended > (KEEP_LOG_RECORDS if uneventful else KEEP_RECORDS)
 
 
-def _process_started(pid: int) -> Optional[str]:
-    """Start time of a process in clock ticks since boot, with the boot's identity, so that a reused pid is another process."""
+def _process_started(pid: int) -> str | None:
+    """Start of a process in clock ticks since boot, with the boot's identity: a reused pid is another process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
             ticks = stream.read().rpartition(")")[2].split()[19]

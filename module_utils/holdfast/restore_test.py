@@ -1,4 +1,4 @@
-"""Proof that a backup restores: onto a scratch server, checked, with the time it took and the data that would be lost."""
+"""Proof that a backup restores: onto a scratch server, checked, with the time it took and what would be lost."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 from .adapters import Adapters
 from .engines.base import Engine
 from .errors import CheckFailed, CorruptBackup, HoldfastError, ObjectiveMissed, RepositoryFull
 from .history import History
 from .manifests import chain, read_manifest
-from .model import Backup, BackupType, Instance, Job, Marker, Repository, RestoreTarget
+from .model import Backup, BackupType, Instance, Marker, Repository, RestoreTarget
 from .records import Record, Records
 from .tools.base import Tool
 from .units import format_bytes, format_instant, utcnow
@@ -26,13 +27,14 @@ _PROBLEMS_SHOWN = 5
 
 
 def run(
-    instance: Instance, record: Record, *, backup_id: Optional[str] = None, repository_name: Optional[str] = None
-) -> Dict[str, Any]:
+    instance: Instance, record: Record, *, backup_id: str | None = None, repository_name: str | None = None
+) -> dict[str, Any]:
     """Restore the newest backup, or a chosen one, as far as the log reaches, and check what came back.
 
-    RTO is the time from the first byte read to the checked-in first answer of the recovered server. RPO is the age, at the
-    start of the test, of the newest marker that came back. Raises CheckFailed when the engine's checker or an assertion finds
-    something wrong and ObjectiveMissed when it took too long or lost too much; the record carries what was measured either way.
+    RTO is the time from the first byte read to the first answer of the recovered server. RPO is the age, at the start
+    of the test, of the newest marker that came back. Raises CheckFailed when the engine's checker or an assertion finds
+    something wrong and ObjectiveMissed when it took too long or lost too much; the record carries what was measured
+    either way.
     """
     level = instance.service_level
     with Adapters(instance) as adapters:
@@ -45,7 +47,7 @@ def run(
         _remove_leftovers(adapters.engine, directory)
         scratch = adapters.engine.scratch(directory, expected_size=size)
         began, began_at = time.monotonic(), utcnow()
-        measured: Dict[str, Any] = {
+        measured: dict[str, Any] = {
             "backup_id": backup.id,
             "backup_type": str(backup.type),
             "repository": repository.name,
@@ -76,9 +78,7 @@ def run(
     return {}
 
 
-def _choose(
-    adapters: Adapters, repository: Repository, backup_id: Optional[str]
-) -> Tuple[Tool, Backup, List[Backup]]:
+def _choose(adapters: Adapters, repository: Repository, backup_id: str | None) -> tuple[Tool, Backup, list[Backup]]:
     listing = [(tool, tool.backups(repository)) for tool in adapters.tools_of(repository)]
     damaged = History.read(Records(adapters.instance)).damaged(repository.name)
     for tool, backups in listing:
@@ -95,7 +95,7 @@ def _choose(
     )
 
 
-def _live_tables(engine: Engine) -> Optional[Mapping[str, int]]:
+def _live_tables(engine: Engine) -> Mapping[str, int] | None:
     # A restore is tested also, and above all, when the server it belongs to is down.
     try:
         return engine.tables()
@@ -132,12 +132,12 @@ def _examine(
     instance: Instance,
     backup: Backup,
     server: Engine,
-    live: Optional[Mapping[str, int]],
+    live: Mapping[str, int] | None,
     began_at: datetime,
-    measured: Dict[str, Any],
-) -> List[str]:
+    measured: dict[str, Any],
+) -> list[str]:
     manifest = read_manifest(instance, backup) or {"marker": None, "tables": {}}
-    problems: List[str] = []
+    problems: list[str] = []
 
     marker = server.newest_marker()
     problems.extend(_marker_problems(manifest["marker"], marker))
@@ -156,7 +156,7 @@ def _examine(
     return problems
 
 
-def _marker_problems(expected: Optional[Mapping[str, Any]], found: Optional[Marker]) -> List[str]:
+def _marker_problems(expected: Mapping[str, Any] | None, found: Marker | None) -> list[str]:
     if expected is None:
         return []
     if found is None:
@@ -167,12 +167,12 @@ def _marker_problems(expected: Optional[Mapping[str, Any]], found: Optional[Mark
 
 
 def table_problems(
-    at_backup: Mapping[str, int], live: Optional[Mapping[str, int]], restored: Mapping[str, int]
-) -> List[str]:
+    at_backup: Mapping[str, int], live: Mapping[str, int] | None, restored: Mapping[str, int]
+) -> list[str]:
     """Tables that should have come back with rows and did not.
 
-    Only a table that was there at the backup and is there now must be in the restore, which ends somewhere between: one that
-    was dropped or emptied since is no fault of the backup.
+    Only a table that was there at the backup and is there now must be in the restore, which ends somewhere between: one
+    that was dropped or emptied since is no fault of the backup.
     """
     problems = []
     for table, rows in sorted(at_backup.items()):
@@ -188,7 +188,7 @@ def table_problems(
 def _missed_objectives(measured: Mapping[str, Any]) -> Sequence[str]:
     missed = []
     for objective in ("rto", "rpo"):
-        achieved, target = measured.get(f"{objective}_seconds"), measured[f"{objective}_target_seconds"]
+        achieved, target = (measured.get(f"{objective}_seconds"), measured[f"{objective}_target_seconds"])
         if achieved is not None and achieved > target:
             missed.append(f"{objective.upper()} achieved {achieved:.0f} s, target {target:.0f} s")
     return missed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Optional
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^(?P<number>[1-9][0-9]*)(?P<unit>[smhdw])$")
@@ -27,7 +26,7 @@ def format_duration(value: timedelta) -> str:
     if seconds < 10:
         return f"{seconds:.1f}s"
     rest = round(seconds)
-    parts = []
+    parts: list[tuple[int, str]] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, rest = divmod(rest, size)
         if count or parts:
@@ -37,7 +36,7 @@ def format_duration(value: timedelta) -> str:
     return " ".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
-def format_bytes(value: Optional[int]) -> str:
+def format_bytes(value: int | None) -> str:
     """Bytes in binary units, ``1.2 GiB``; ``-`` for an unknown size."""
     if value is None:
         return "-"
@@ -54,14 +53,14 @@ def utcnow() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def format_instant(value: Optional[datetime]) -> Optional[str]:
+def format_instant(value: datetime | None) -> str | None:
     """An aware instant as ISO 8601 in UTC with milliseconds, the form of every record."""
     if value is None:
         return None
     return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_instant(text: Optional[str]) -> Optional[datetime]:
+def parse_instant(text: str | None) -> datetime | None:
     """The reverse of :func:`format_instant`. Raises ValueError for a text that is no ISO 8601 instant with a zone."""
     if text is None:
         return None

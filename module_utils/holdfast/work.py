@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from . import retention
 from .adapters import Adapters
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 VERIFY_AGAIN = timedelta(days=30)  # storage decays: an old proof is renewed monthly
 
 
-def take_backup(instance: Instance, record: Record) -> Dict[str, Any]:
+def take_backup(instance: Instance, record: Record) -> dict[str, Any]:
     """A full, differential, incremental or logical backup, or an archive copy."""
     job = Job(record["job"])
     with Adapters(instance) as adapters:
@@ -34,17 +34,17 @@ def take_backup(instance: Instance, record: Record) -> Dict[str, Any]:
         else:
             backup = adapters.physical.backup(BackupType(str(job)), instance.primary_repository)
         write_manifest(instance, backup, marker, tables)
-    found: Dict[str, Any] = {"backup": backup_fields(backup)}
+    found: dict[str, Any] = {"backup": backup_fields(backup)}
     if marker:
         found["marker"] = marker_fields(marker)
     return found
 
 
-def save_log(instance: Instance, _record: Record) -> Dict[str, Any]:
+def save_log(instance: Instance, _record: Record) -> dict[str, Any]:
     """Write a marker, save the log and say what would be lost now."""
     with Adapters(instance) as adapters:
-        marker: Optional[Marker] = None
-        down: Optional[HoldfastError] = None
+        marker: Marker | None = None
+        down: HoldfastError | None = None
         try:
             marker = adapters.engine.write_marker()
         except HoldfastError as error:
@@ -59,7 +59,7 @@ def save_log(instance: Instance, _record: Record) -> Dict[str, Any]:
             where=instance.name,
             remedy="Until it does, every change since then has no backup",
         )
-    found: Dict[str, Any] = {
+    found: dict[str, Any] = {
         "log": {"newest": saved.newest, "saved_bytes": saved.saved_bytes, "start": saved.start, "stop": saved.stop},
         "lost_bytes": exposure.lost_bytes,
         "lost_seconds": round(exposure.lost_seconds, 1),
@@ -69,11 +69,11 @@ def save_log(instance: Instance, _record: Record) -> Dict[str, Any]:
     return found
 
 
-def verify(instance: Instance, record: Record, *, again: bool = False) -> Dict[str, Any]:
+def verify(instance: Instance, record: Record, *, again: bool = False) -> dict[str, Any]:
     """Read back the backups that were not proven intact within VERIFY_AGAIN, or all of them with ``again``."""
     history = History.read(Records(instance))
-    outcome: Dict[str, Any] = {}
-    wrong: List[str] = []
+    outcome: dict[str, Any] = {}
+    wrong: list[str] = []
     record["verified"] = outcome  # also when it ends with an error: damage found is damage known
     with Adapters(instance) as adapters:
         for repository, tool, backups in listing(adapters):
@@ -97,10 +97,10 @@ def verify(instance: Instance, record: Record, *, again: bool = False) -> Dict[s
     return {"verified": outcome}
 
 
-def expire(instance: Instance, record: Record) -> Dict[str, Any]:
+def expire(instance: Instance, record: Record) -> dict[str, Any]:
     """Remove what retention does not keep."""
     plans = plan_expiry(instance)
-    expired: Dict[str, Any] = {}
+    expired: dict[str, Any] = {}
     record["expired"] = expired
     with Adapters(instance) as adapters:
         for repository, tool, plan in plans:
@@ -114,10 +114,10 @@ def expire(instance: Instance, record: Record) -> Dict[str, Any]:
     return {"expired": expired}
 
 
-ExpiryPlan = Tuple[Repository, str, retention.Plan]
+ExpiryPlan = tuple[Repository, str, retention.Plan]
 
 
-def plan_expiry(instance: Instance) -> List[ExpiryPlan]:
+def plan_expiry(instance: Instance) -> list[ExpiryPlan]:
     """What ``expire`` would remove now, for each repository and tool."""
     history = History.read(Records(instance))
     plans = []
@@ -135,7 +135,7 @@ def plan_expiry(instance: Instance) -> List[ExpiryPlan]:
     return plans
 
 
-def listing(adapters: Adapters) -> List[Tuple[Repository, Tool, List[Backup]]]:
+def listing(adapters: Adapters) -> list[tuple[Repository, Tool, list[Backup]]]:
     """The backups of every repository and tool of the instance."""
     return [
         (repository, tool, tool.backups(repository))

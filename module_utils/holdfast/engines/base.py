@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional, Protocol, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from ..model import CheckResult, LogExposure, Marker, ServerInfo, Setting
 
@@ -10,8 +11,8 @@ from ..model import CheckResult, LogExposure, Marker, ServerInfo, Setting
 class Engine(Protocol):
     """A running database server, live or scratch. Connections open on first use.
 
-    Every method raises ServerUnavailable or AccessDenied when the server does not answer or refuses, and Unsupported when
-    the engine has no such ability.
+    Every method raises ServerUnavailable or AccessDenied when the server does not answer or refuses, and Unsupported
+    when the engine has no such ability.
     """
 
     name: str
@@ -25,10 +26,10 @@ class Engine(Protocol):
     def log_position(self) -> str:
         """The position up to which the server has written its log now, in its own notation."""
 
-    def log_exposure(self, newest_saved: Optional[str]) -> LogExposure:
+    def log_exposure(self, newest_saved: str | None) -> LogExposure:
         """What would be lost now, given the newest log file or position that the repository holds."""
 
-    def settings(self, wanted: Mapping[str, str]) -> List[Setting]:
+    def settings(self, wanted: Mapping[str, str]) -> list[Setting]:
         """How each wanted parameter stands. Equal meaning counts as equal (``1min`` and ``60``)."""
 
     def apply_settings(self, settings: Sequence[Setting]) -> None:
@@ -40,10 +41,10 @@ class Engine(Protocol):
     def ensure_marker(self) -> bool:
         """Create the table that markers go to. Returns whether anything changed. Does nothing on a replica."""
 
-    def write_marker(self) -> Optional[Marker]:
+    def write_marker(self) -> Marker | None:
         """Write a row with the current time; None on a replica, where its primary's markers arrive instead."""
 
-    def newest_marker(self) -> Optional[Marker]:
+    def newest_marker(self) -> Marker | None:
         """The newest marker that this server holds."""
 
     def tables(self) -> Mapping[str, int]:
@@ -72,4 +73,4 @@ class Scratch(Protocol):
         """Stop the server and remove ``directory``. Safe to call at any time and more than once."""
 
 
-SettingsPlan = Tuple[Setting, ...]
+SettingsPlan = tuple[Setting, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import FrozenSet, List, Mapping, Optional, Protocol, Sequence
+from typing import Protocol
 
 from ..engines.base import Engine, Scratch
 from ..files import File
@@ -14,10 +15,10 @@ from ..model import Backup, BackupType, Repository, RestoreTarget, Verification
 class SavedLog:
     """What one log backup added to the repository."""
 
-    newest: Optional[str]  # newest log file or position in the repository now
+    newest: str | None  # newest log file or position in the repository now
     saved_bytes: int
-    start: Optional[str] = None
-    stop: Optional[str] = None
+    start: str | None = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,17 @@ class Restored:
 class Tool(Protocol):
     """One backup tool for one instance.
 
-    Every method that reaches a repository raises RepositoryUnavailable, RepositoryFull, WrongKey or ForeignRepository where
-    that is the reason, so that all tools fail in the same words.
+    Every method that reaches a repository raises RepositoryUnavailable, RepositoryFull, WrongKey or ForeignRepository
+    where that is the reason, so that all tools fail in the same words.
     """
 
     name: str
-    types: FrozenSet[BackupType]  # the backups that it takes
+    types: frozenset[BackupType]  # the backups that it takes
 
-    def notes(self) -> List[str]:
+    def notes(self) -> list[str]:
         """What its installed version cannot do and a person should know, in one sentence each."""
 
-    def files(self) -> List[File]:
+    def files(self) -> list[File]:
         """The configuration files that it needs on the host, secrets included."""
 
     def server_settings(self) -> Mapping[str, str]:
@@ -62,19 +63,17 @@ class Tool(Protocol):
     def save_log(self) -> SavedLog:
         """Save the log written so far, as far as the server does not send it to the repository by itself."""
 
-    def newest_log(self, repository: Repository) -> Optional[str]:
+    def newest_log(self, repository: Repository) -> str | None:
         """The newest log file or position that the repository holds."""
 
-    def backups(self, repository: Repository) -> List[Backup]:
+    def backups(self, repository: Repository) -> list[Backup]:
         """Every complete backup in the repository, oldest first. Log backups are not listed."""
 
     def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
         """Read the stored backups back and compare them with their checksums."""
 
-    def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Optional[Backup]) -> None:
+    def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Backup | None) -> None:
         """Remove exactly these backups, and the log older than the start of ``oldest_log_of`` when one is given."""
 
-    def restore(
-        self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch
-    ) -> Restored:
+    def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
         """Restore a backup into the scratch server, start it and roll it forward to the target."""

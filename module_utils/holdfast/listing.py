@@ -1,0 +1,42 @@
+"""Backups and records as the runner and the modules list them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .adapters import Adapters
+from .errors import HoldfastError
+from .history import History
+from .manifests import backup_fields
+from .model import Instance
+from .records import Records
+
+
+def list_backups(instance: Instance) -> list[dict[str, Any]]:
+    """Every backup in every repository, oldest first; a repository that does not answer is one entry with its error."""
+    history = History.read(Records(instance))
+    found: list[dict[str, Any]] = []
+    with Adapters(instance) as adapters:
+        for repository in instance.repositories:
+            try:
+                backups = [item for tool in adapters.tools_of(repository) for item in tool.backups(repository)]
+            except HoldfastError as error:
+                found.append({"repository": repository.name, "error": str(error)})
+                continue
+            damaged = history.damaged(repository.name)
+            for item in sorted(backups, key=lambda one: one.finished):
+                entry = backup_fields(item)
+                entry["verified"] = history.verified_at(repository.name, item.id)
+                if item.error is None and item.id in damaged:
+                    entry["error"] = "found damaged by verify or a restore test"
+                if entry["error"] is None:
+                    del entry["error"]
+                found.append(entry)
+    return found
+
+
+def list_records(instance: Instance, last: int) -> list[dict[str, Any]]:
+    """The newest ``last`` records, oldest first."""
+    records = Records(instance)
+    records.reap()
+    return list(records)[-last:]

@@ -1,0 +1,189 @@
+"""How an instance stands against its objectives, measured now."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import config, schedule
+from .adapters import Adapters
+from .errors import HoldfastError
+from .history import History
+from .manifests import backup_fields
+from .model import Backup, BackupType, Instance, Job
+from .records import Record, Records
+from .units import format_bytes, format_duration, format_instant, parse_instant, utcnow
+
+OVERDUE_GRACE = timedelta(
+    hours=1
+)  # from the time a job is due until its success is missed: random delay, queue, run time
+SEVERITIES = ("ok", "warning", "critical")
+_PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
+
+
+def instance_status(instance: Instance) -> dict[str, Any]:
+    """Everything the fleet's table shows of one instance. Never raises what can be reported: that becomes a problem."""
+    level = instance.service_level
+    found: dict[str, Any] = {
+        "instance": instance.name,
+        "engine": instance.engine,
+        "host": socket.gethostname(),
+        "port": instance.port,
+        "service_level": level.name,
+        "checked": format_instant(utcnow()),
+        "notes": [],
+        "problems": [],
+        "repositories": {},
+        "rpo": {"target_seconds": level.rpo.total_seconds()},
+        "rto": {"target_seconds": level.rto.total_seconds()},
+    }
+    records = Records(instance)
+    records.reap()
+    history = History.read(records)
+    with Adapters(instance) as adapters:
+        _server(adapters, found)
+        backups = _repositories(adapters, history, found)
+        if "version" in found:
+            _log(adapters, found)
+        found["notes"].extend(
+            note for tool in (adapters.physical, adapters.logical) for note in _notes(tool.notes, found)
+        )
+    _jobs(instance, history, found)
+    _restore_test(history, found)
+    found["running"] = [_running(record) for record in records.running()]
+    found["next_runs"] = {
+        str(job): format_instant(schedule.parse(cron).next(datetime.now()).astimezone())
+        for job, cron in level.schedule.items()
+    }
+    newest = max(backups, key=lambda item: item.finished, default=None)
+    found["last_backup"] = backup_fields(newest) if newest else None
+    found["state"] = max((problem["severity"] for problem in found["problems"]), key=SEVERITIES.index, default="ok")
+    return found
+
+
+def _problem(found: dict[str, Any], severity: str, text: str) -> None:
+    found["problems"].append({"severity": severity, "text": text})
+
+
+def _server(adapters: Adapters, found: dict[str, Any]) -> None:
+    try:
+        info = adapters.engine.inspect()
+    except HoldfastError as error:
+        _problem(found, "critical", str(error))
+        return
+    found.update(version=info.version, role=info.role, size_bytes=info.size_bytes)
+    for setting in adapters.engine.settings(adapters.physical.server_settings()):
+        if setting.restart:
+            _problem(
+                found,
+                "critical",
+                f"{setting.name} is {setting.current!r} and must be {setting.wanted!r}: the server must be restarted",
+            )
+
+
+def _repositories(adapters: Adapters, history: History, found: dict[str, Any]) -> list[Backup]:
+    instance, everything = adapters.instance, []
+    for repository in instance.repositories:
+        entry: dict[str, Any] = {"type": repository.type, "archive": instance.is_archive(repository)}
+        found["repositories"][repository.name] = entry
+        try:
+            backups = [item for tool in adapters.tools_of(repository) for item in tool.backups(repository)]
+        except HoldfastError as error:
+            entry["error"] = error.as_dict()
+            _problem(found, "critical", str(error))
+            continue
+        everything.extend(backups)
+        physical = [item for item in backups if item.type in _PHYSICAL]
+        entry["backups"] = len(backups)
+        entry["oldest"] = format_instant(min((item.finished for item in physical), default=None))
+        entry["newest"] = format_instant(max((item.finished for item in physical), default=None))
+        entry["verified"] = len(history.verified(repository.name) & {item.id for item in backups})
+        if repository == instance.primary_repository and not physical:
+            _problem(found, "critical", f"no backup yet in {repository.name}")
+        for item in backups:
+            if item.error or item.id in history.damaged(repository.name):
+                _problem(
+                    found, "critical", f"backup {item.id} in {repository.name} is damaged: {item.error or 'see verify'}"
+                )
+    return everything
+
+
+def _log(adapters: Adapters, found: dict[str, Any]) -> None:
+    level = adapters.instance.service_level
+    if not level.runs(Job.LOG):
+        return
+    rpo = found["rpo"]
+    try:
+        exposure = adapters.engine.log_exposure(adapters.physical.newest_log(adapters.instance.primary_repository))
+    except HoldfastError as error:
+        rpo["error"] = str(error)
+        _problem(found, "critical", f"what would be lost now is unknown: {error}")
+        return
+    rpo.update(
+        lost_seconds=round(exposure.lost_seconds, 1),
+        lost_bytes=exposure.lost_bytes,
+        newest_saved=exposure.newest_saved,
+        newest_believed=exposure.newest_believed,
+        failing=exposure.failing,
+    )
+    if exposure.failing:
+        _problem(found, "critical", f"the log does not reach the repository: {exposure.failing}")
+    if exposure.lost_seconds > level.rpo.total_seconds():
+        lost = format_duration(timedelta(seconds=exposure.lost_seconds))
+        target = format_duration(level.rpo)
+        _problem(
+            found, "critical", f"{lost} of changes ({format_bytes(exposure.lost_bytes)}) would be lost, RPO is {target}"
+        )
+
+
+def _notes(call: Any, found: dict[str, Any]) -> list[str]:
+    try:
+        return list(call())
+    except HoldfastError as error:
+        _problem(found, "warning", str(error))
+        return []
+
+
+def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
+    now = datetime.now().astimezone()
+    found["jobs"] = {name: _job(record) for name, record in history.last.items()}
+    since = _configured(instance)
+    for job, cron in instance.service_level.schedule.items():
+        last, good = history.last.get(str(job)), history.last_ok.get(str(job))
+        if last and last["result"] == "failed":
+            severity = (
+                "warning"
+                if job in (Job.VERIFY, Job.EXPIRE) and last["error"]["code"] != "corrupt-backup"
+                else "critical"
+            )
+            _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
+        due = schedule.parse(cron).previous((now - OVERDUE_GRACE).replace(tzinfo=None)).astimezone()
+        done = parse_instant(good["started"]) if good else None
+        if due > since and (done is None or done < due):
+            ago = format_duration(now - due)
+            _problem(found, "critical", f"{job} is overdue: it was due {ago} ago and has not succeeded since")
+
+
+def _configured(instance: Instance) -> datetime:
+    """Since when the instance has been under Holdfast's care, as its key file tells: nothing is overdue from before."""
+    return datetime.fromtimestamp(os.stat(config.keys_path(instance.name)).st_mtime).astimezone()
+
+
+def _job(record: Record) -> dict[str, Any]:
+    return {key: record.get(key) for key in ("started", "finished", "seconds", "result", "error")}
+
+
+def _running(record: Record) -> dict[str, Any]:
+    return {"job": record["job"], "started": record["started"], "pid": record["pid"]}
+
+
+def _restore_test(history: History, found: dict[str, Any]) -> None:
+    record: Record | None = history.last.get(str(Job.RESTORE_TEST))
+    if record is None:
+        found["restore_test"] = None
+        return
+    found["restore_test"] = dict(
+        record.get("restore_test", {}), finished=record["finished"], result=record["result"], error=record.get("error")
+    )

@@ -1,0 +1,162 @@
+"""What people read: aligned text tables of status, backups, records and expiry plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from .units import format_bytes, format_duration, parse_instant, utcnow
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two spaces apart."""
+    lines = [list(headers), *[list(row) for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def status(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line an instance, and below what is wrong or worth knowing."""
+    headers = (
+        "INSTANCE",
+        "ENGINE",
+        "HOST",
+        "LEVEL",
+        "STATE",
+        "LAST BACKUP",
+        "SIZE",
+        "STORED",
+        "RPO NOW / TARGET",
+        "RESTORE TEST",
+    )
+    text = table(headers, [_status_row(item) for item in found])
+    remarks = [
+        f"{item['instance']}: {problem['severity']}: {problem['text']}"
+        for item in found
+        for problem in item["problems"]
+    ]
+    remarks.extend(f"{item['instance']}: note: {note}" for item in found for note in item["notes"])
+    return "\n".join([text, "", *remarks]) if remarks else text
+
+
+def _status_row(item: Mapping[str, Any]) -> list[str]:
+    backup = item.get("last_backup")
+    return [
+        item["instance"],
+        f"{item['engine']} {item.get('version', '?')}",
+        item["host"],
+        item["service_level"],
+        item["state"],
+        f"{backup['type']}, {_age(backup['finished'])} ago" if backup else "none",
+        format_bytes(backup["size_bytes"]) if backup else "-",
+        format_bytes(backup["stored_bytes"]) if backup else "-",
+        _rpo(item["rpo"]),
+        _restore_test(item.get("restore_test")),
+    ]
+
+
+def _rpo(rpo: Mapping[str, Any]) -> str:
+    target = _seconds(rpo["target_seconds"])
+    if "lost_seconds" not in rpo:
+        return f"unknown / {target}" if "error" in rpo else f"- / {target}"
+    return f"{_seconds(rpo['lost_seconds'])} ({format_bytes(rpo['lost_bytes'])}) / {target}"
+
+
+def _restore_test(test: Mapping[str, Any] | None) -> str:
+    if not test:
+        return "never"
+    age = _age(test["finished"])
+    if "rto_seconds" not in test:
+        return f"{test['result']}, {age} ago"
+    achieved = f"RTO {_seconds(test['rto_seconds'])} of {_seconds(test['rto_target_seconds'])}"
+    if "rpo_seconds" in test:
+        achieved += f", RPO {_seconds(test['rpo_seconds'])}"
+    return f"{achieved}, {'' if test['result'] == 'ok' else 'FAILED, '}{age} ago"
+
+
+def backups(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The backups of each instance."""
+    rows = []
+    for instance, listed in found.items():
+        for item in listed:
+            if "id" not in item:
+                rows.append([instance, item["repository"], "-", "-", "-", "-", "-", item["error"]])
+                continue
+            rows.append(
+                [
+                    instance,
+                    item["repository"],
+                    item["id"],
+                    item["type"],
+                    item["finished"][:19].replace("T", " ") + "Z",
+                    format_bytes(item["size_bytes"]),
+                    format_bytes(item["stored_bytes"]),
+                    item.get("error")
+                    or (f"verified {_age(item['verified'])} ago" if item["verified"] else "not verified"),
+                ]
+            )
+    if not rows:
+        return "no backups"
+    return table(("INSTANCE", "REPOSITORY", "BACKUP", "TYPE", "FINISHED", "SIZE", "STORED", "STATE"), rows)
+
+
+def records(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Past runs, oldest first."""
+    rows = [
+        [
+            record["finished"][:19].replace("T", " ") + "Z",
+            instance,
+            record["job"],
+            record["result"],
+            _seconds(record["seconds"]),
+            record["error"]["what"] if "error" in record else _outcome(record),
+        ]
+        for instance, listed in found.items()
+        for record in listed
+    ]
+    return table(("FINISHED", "INSTANCE", "JOB", "RESULT", "TOOK", "OUTCOME"), rows) if rows else "no records"
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    if "backup" in record:
+        backup = record["backup"]
+        return f"{backup['id']} in {backup['repository']}, {format_bytes(backup['stored_bytes'])} stored"
+    if "log" in record:
+        return f"{format_bytes(record['log']['saved_bytes'])} saved, newest {record['log']['newest']}"
+    if "restore_test" in record:
+        return _restore_test(dict(record["restore_test"], finished=record["finished"], result=record["result"]))
+    if "expired" in record:
+        return f"{sum(len(ids) for ids in record['expired'].values())} backups removed"
+    if "verified" in record:
+        return f"{sum(len(entry['intact']) for entry in record['verified'].values())} backups intact"
+    return ""
+
+
+def expiry(plans: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What would go and what stays, with the recoverable window before and after."""
+    lines: list[str] = []
+    for instance, described in plans.items():
+        for plan in described:
+            lines.append(f"{instance}, repository {plan['repository']}, {plan['tool']}:")
+            rows = [["remove", item["id"], item["type"], item["reason"]] for item in plan["expire"]]
+            rows.extend(["keep", item["id"], item["type"], item["reason"]] for item in plan["keep"])
+            lines.extend("  " + line for line in table(("", "BACKUP", "TYPE", "REASON"), rows).splitlines())
+            lines.append(f"  recoverable window before: {_window(plan['window_before'])}")
+            lines.append(f"  recoverable window after:  {_window(plan['window_after'])}")
+    return "\n".join(lines) or "no backups"
+
+
+def _window(window: Mapping[str, Any] | None) -> str:
+    if not window:
+        return "none"
+    return f"{window['oldest']} to {window['newest']}"
+
+
+def _age(instant: str) -> str:
+    then = parse_instant(instant)
+    return format_duration(utcnow() - then) if then else "?"
+
+
+def _seconds(value: float) -> str:
+    return format_duration(timedelta(seconds=value))
