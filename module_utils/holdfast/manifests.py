@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .errors import CorruptBackup

@@ -71,6 +71,3 @@ class Scratch(Protocol):
 
     def destroy(self) -> None:
         """Stop the server and remove ``directory``. Safe to call at any time and more than once."""
-
-
-SettingsPlan = tuple[Setting, ...]
