@@ -38,12 +38,8 @@ class EngineFacts:
 ENGINES: Mapping[str, EngineFacts] = {
     facts.name: facts
     for facts in (
-        EngineFacts(
-            "postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", frozenset(BackupType)
-        ),
-        EngineFacts(
-            "mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _FULL_INCREMENTAL
-        ),
+        EngineFacts("postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", frozenset(BackupType)),
+        EngineFacts("mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _FULL_INCREMENTAL),
         EngineFacts("mysql", "MySQL", False, 3306, "mysql", "xtrabackup", "mysqldump", _FULL_INCREMENTAL),
         EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "pbm", "mongodump", _FULL_INCREMENTAL),
         EngineFacts(
