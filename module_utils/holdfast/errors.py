@@ -38,6 +38,12 @@ class InvalidInput(HoldfastError):
     exit_code = 2
 
 
+class NotInstalled(InvalidInput):
+    """A program or a driver is missing on this host: expected before the first run of site.yml, and in its check mode."""
+
+    code = "not-installed"
+
+
 class ServerUnavailable(HoldfastError):
     """The database server does not answer."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Union
 
-from .errors import CommandFailed, InvalidInput
+from .errors import CommandFailed, NotInstalled
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,10 @@ def last_words(text: str, lines: int = 3) -> str:
 
 
 def require(program: str) -> str:
-    """Path of a program. Raises InvalidInput when it is not installed."""
+    """Path of a program. Raises NotInstalled when there is none."""
     path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     if path is None:
-        raise InvalidInput(f"{program} is not installed", remedy="Run playbooks/site.yml for this host")
+        raise NotInstalled(f"{program} is not installed", remedy="Run playbooks/site.yml for this host")
     return path
 
 
@@ -152,7 +152,7 @@ def run(
     cwd: str | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> Result:
-    """Run a command to its end and return its result, whatever its exit code. Raises InvalidInput if not installed."""
+    """Run a command to its end and return its result, whatever its exit code. Raises NotInstalled if there is none."""
     with start(argv, env=env, stdin=stdin, stdout=subprocess.PIPE, cwd=cwd) as process:
         reader = StderrReader(process, on_line)
         assert process.stdout is not None
