@@ -43,7 +43,7 @@ def load(name: str) -> Instance:
     plain = _read_json(_path(INSTANCES, name), name)
     # The status of a fleet is readable without the keys; whoever needs one is told that it is missing.
     path = keys_path(name)
-    secrets = _read_json(path, name) if os.access(path, os.R_OK) else {}
+    secrets = _read_json(path, name)["repositories"] if os.access(path, os.R_OK) else {}
     return _instance(plain, secrets)
 
 
@@ -127,7 +127,7 @@ def _plain(instance: Instance) -> dict[str, Any]:
 
 
 def _secrets(instance: Instance) -> dict[str, Any]:
-    return {item.name: dict(item.secrets) for item in instance.repositories}
+    return {"repositories": {item.name: dict(item.secrets) for item in instance.repositories}}
 
 
 def _instance(plain: dict[str, Any], secrets: dict[str, Any]) -> Instance:

@@ -61,10 +61,10 @@ class Engine(Protocol):
 
 
 class Scratch(Protocol):
-    """A throwaway server. It listens on a socket inside its own directory and on no network address."""
+    """A throwaway server. It listens on a socket inside its own directory or, at most, on the host's own address."""
 
     directory: str  # of the scratch server: everything it has is in here
-    data_directory: str  # inside ``directory``; does not exist until a tool fills it
+    data_directory: str  # inside ``directory``; made by the tool that fills it or, if none does, by ``start``
 
     def start(self) -> Engine:
         """Start the server on its data directory and wait until it answers and has finished its recovery."""
