@@ -79,6 +79,7 @@ class Podman:
         return [*self.prefix, "podman", *args]
 
     def __call__(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Return what a podman command printed."""
         return run(self.command(*args), stdin=stdin, env=self.env, timeout=timeout).strip()
 
     def succeeds(self, *args: str) -> bool:
@@ -101,9 +102,7 @@ def connect() -> Podman:
     if (CGROUP_DIR / "cgroup.controllers").exists():
         return Podman()
     if os.geteuid() != 0:
-        raise LabError(
-            "this machine has hybrid cgroups: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
-        )
+        raise LabError("this machine has hybrid cgroups: run as root, or boot with systemd.unified_cgroup_hierarchy=1")
     with locked(RUN_DIR / "lock"):
         pid = _namespace() or _make_namespace()
         config = RUN_DIR / "containers.conf"

@@ -137,9 +137,7 @@ class Lab:
 
     def status(self) -> str:
         """Return a table of the hosts."""
-        running = dict(
-            line.split("\t") for line in self._labelled("ps", "--all", "--format={{.Names}}\t{{.Status}}")
-        )
+        running = dict(line.split("\t") for line in self._labelled("ps", "--all", "--format={{.Names}}\t{{.Status}}"))
         rows = [
             (host.name, host.suite, running.get(self.container(host.name), "absent"), " ".join(host.services))
             for host in self.plan.hosts
@@ -238,7 +236,9 @@ class Lab:
         if self.podman.rootless:
             address, port = self.podman("port", container, "22/tcp").rsplit(":", 1)
             return address, int(port)
-        return self.podman("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container), 22
+        return self.podman(
+            "inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container
+        ), 22
 
 
 def rclone() -> str:

@@ -126,9 +126,7 @@ def s3_credentials(host: str) -> dict[str, str]:
     }
 
 
-def ssh_config(
-    login: str, addresses: Iterable[Address], identity: Path, known_hosts: Path, control_dir: Path
-) -> str:
+def ssh_config(login: str, addresses: Iterable[Address], identity: Path, known_hosts: Path, control_dir: Path) -> str:
     """Return a configuration that knows these hosts by their plain names."""
     hosts = "".join(
         f"Host {each.host}\n  HostName {each.address}\n  Port {each.port}\n  HostKeyAlias {each.host}\n"
