@@ -1,0 +1,296 @@
+"""One pass over a host that makes it what the inventory says: first the plan, which only reads, then the changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from . import host, setup
+from .adapters import Adapters
+from .config import STATE, render
+from .errors import HoldfastError, NotInstalled
+from .files import File
+from .host import Change, Manifest
+from .model import Instance
+from .owner import run_as_owner
+from .schedulers.base import Scheduler
+from .schedulers.cron import Cron
+from .schedulers.systemd import Systemd
+from .setup import Setup
+
+SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"systemd": Systemd, "cron": Cron}
+
+_HOST = ""  # stands in for an instance's name where a change is the host's
+
+
+@dataclass
+class Plan:
+    """What a host lacks. ``changes`` are in the order in which they are made, each with its instance's name."""
+
+    instances: Sequence[Instance]
+    scheduler: Scheduler
+    restart: Sequence[str]
+    manifest: Manifest
+    wanted: Manifest = field(default_factory=Manifest)
+    changes: list[tuple[str, Change]] = field(default_factory=list)
+    removals: list[Change] = field(default_factory=list)
+    inactive: list[str] = field(default_factory=list)  # files of the scheduler whose jobs do not run yet
+    setups: dict[str, Setup] = field(default_factory=dict)
+    unconfigured: set[str] = field(default_factory=set)  # instances whose tools are not configured as they should be
+    failures: list[HoldfastError] = field(default_factory=list)
+    server_failures: dict[str, list[HoldfastError]] = field(default_factory=dict)  # found before anything was changed
+    notes: list[str] = field(default_factory=list)
+
+    def host_diff(self) -> list[dict[str, str]]:
+        """Changes of files and jobs, in before and after form."""
+        parts = [change.diff() for _, change in self.changes] + [change.diff() for change in self.removals]
+        if self.inactive:
+            started = "".join(f"{os.path.basename(path)} active\n" for path in self.inactive)
+            parts.append(Change(f"{self.scheduler.name}: jobs", "", started, _nothing).diff())
+        return parts
+
+
+@dataclass
+class Outcome:
+    """What a pass did or, in check mode, would do."""
+
+    diff: list[dict[str, str]]
+    instances: dict[str, dict[str, Any]]
+    restart_required: list[dict[str, Any]]
+    notes: list[str]
+    failures: list[HoldfastError]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is different now, or would be."""
+        return bool(self.diff)
+
+
+def plan(instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = ()) -> Plan:
+    """What the host lacks for these instances. Changes nothing; root runs it.
+
+    ``restart`` names the instances whose server may be restarted where a parameter needs it. What goes wrong for one
+    instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the host has
+    no such scheduler, or something that is not Holdfast's is in its place.
+    """
+    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read())
+    made.scheduler.check()
+    _plan_host(made)
+    for instance in instances:
+        try:
+            _plan_instance(made, instance)
+        except HoldfastError as error:
+            made.failures.append(_named(error, instance.name))
+            _keep(made, instance.name)
+    _plan_removals(made)
+    new = {change.subject for _, change in made.changes if not change.before}
+    paths = [path for name in made.setups for path in made.wanted.instances[name]]
+    started = made.scheduler.inactive([path for path in paths if path not in new])
+    made.inactive = started + [path for path in paths if path in new and path.endswith(".timer")]
+    return made
+
+
+def apply(made: Plan) -> Outcome:
+    """Carry the plan out. What fails for one instance does not keep the others from being done.
+
+    The list of what is managed grows before the first file is written and shrinks after the last is gone, so that a run
+    which is cut short leaves nothing behind that the next one does not know of.
+    """
+    diff, failures = made.host_diff(), list(made.failures)
+    if diff:
+        made.manifest.merged(made.wanted).write()
+    broken = _change_files(made, failures)
+    setups = {}
+    for instance in made.instances:
+        if instance.name in made.setups and not broken & {instance.name, _HOST}:
+            setups[instance.name] = _set_up(made, instance, diff, failures)
+    try:
+        _schedule(made)
+    except HoldfastError as error:
+        failures.append(error)
+    if not broken:
+        made.wanted.write()
+    return _outcome(made, setups, diff, failures)
+
+
+def preview(made: Plan) -> Outcome:
+    """The outcome that :func:`apply` would have, as far as it can be known beforehand."""
+    diff, failures, notes = made.host_diff(), list(made.failures), list(made.notes)
+    for instance in made.instances:
+        found = made.setups.get(instance.name)
+        if not found:
+            continue
+        diff.extend(found.missing)
+        for error in made.server_failures[instance.name]:
+            if error.code == NotInstalled.code:
+                notes.append(f"{instance.name}: {error.what}, so what its server needs cannot be told yet")
+            else:
+                failures.append(error)
+        if instance.name in made.unconfigured:
+            notes.append(
+                f"{instance.name}: whether its repositories are initialised is known once the tools are configured"
+            )
+        if _may_restart(made, instance, found):
+            diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
+    outcome = _outcome(made, made.setups, diff, failures)
+    outcome.notes[:] = [*outcome.notes, *notes[len(made.notes) :]]
+    return outcome
+
+
+def _plan_host(made: Plan) -> None:
+    changes: list[Change | None] = [directory.change() for directory in host.host_directories()]
+    changes.extend(host.runner_changes())
+    for file in host.host_files(made.instances):
+        made.wanted.host.append(file.path)
+        changes.append(host.file_change(file, made.manifest))
+    made.wanted.host.sort()
+    made.changes.extend((_HOST, change) for change in changes if change)
+
+
+def _plan_instance(made: Plan, instance: Instance) -> None:
+    name = instance.name
+    changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
+    changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
+    own = [*render(instance), *made.scheduler.files(instance)]
+    tools, unknown = _tool_files(instance)
+    changes.extend(host.file_change(file, made.manifest) for file in own)
+    configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
+    configured = not configuring and not unknown
+    found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
+    made.changes.extend((name, change) for change in [*changes, *configuring] if change)
+    if not configured:
+        made.unconfigured.add(name)
+    made.wanted.instances[name] = sorted(file.path for file in own)
+    made.wanted.tools[name] = sorted(file.path for file in tools) or made.manifest.tools.get(name, [])
+    made.setups[name] = found
+    errors = [*unknown, *(setup.revive(raw, name) for raw in found.errors)]
+    made.server_failures[name] = list({str(error): error for error in errors}.values())
+
+
+def _tool_files(instance: Instance) -> tuple[list[File], list[HoldfastError]]:
+    found: dict[str, File] = {}
+    unknown: list[HoldfastError] = []
+    with Adapters(instance) as adapters:
+        for tool in (adapters.physical, adapters.logical):
+            try:
+                found.update({file.path: file for file in tool.files()})
+            except NotInstalled as error:
+                unknown.append(_named(error, instance.name))
+    return list(found.values()), unknown
+
+
+def _keep(made: Plan, name: str) -> None:
+    """An instance that cannot be planned keeps what it has."""
+    for group in ("instances", "tools"):
+        if name in getattr(made.manifest, group):
+            getattr(made.wanted, group)[name] = getattr(made.manifest, group)[name]
+
+
+def _plan_removals(made: Plan) -> None:
+    known = {instance.name for instance in made.instances}
+    for name, paths in made.manifest.tools.items():
+        if name not in known:
+            # The server goes on saving its log with these: without them its disk would fill.
+            made.wanted.tools[name] = paths
+    for name in sorted({*made.manifest.instances} - known):
+        kept = ", ".join(made.manifest.tools.get(name, ()))
+        made.notes.append(
+            f"{name} is no longer in the inventory: its jobs and its configuration go; its backups, its repositories "
+            f"and its records in {os.path.join(STATE, name)} stay"
+            + (f", and so does {kept}, which its server uses" if kept else "")
+        )
+    gone = (host.removal(path) for path in sorted(made.manifest.paths() - made.wanted.paths()))
+    made.removals.extend(change for change in gone if change)
+
+
+def _change_files(made: Plan, failures: list[HoldfastError]) -> set[str]:
+    broken: set[str] = set()
+    for name, change in made.changes:
+        if name in broken:
+            continue
+        try:
+            change.apply()
+        except OSError as error:
+            failures.append(HoldfastError(error.strerror or str(error), where=f"{name or 'host'}: {change.subject}"))
+            broken.add(name)
+    return broken
+
+
+def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures: list[HoldfastError]) -> Setup:
+    """Repositories, marker and parameters, where the plan found anything to do, and the restart that was asked for."""
+    found = made.setups[instance.name]
+    try:
+        if found.missing or found.errors or instance.name in made.unconfigured:
+            found = Setup(**run_as_owner(instance, partial(setup.set_up, instance)))
+            diff.extend(found.missing)
+            failures.extend(setup.revive(raw, instance.name) for raw in found.errors)
+        if _may_restart(made, instance, found):
+            with Adapters(instance) as adapters:
+                adapters.engine.restart()
+            diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
+            found = Setup(**run_as_owner(instance, partial(setup.inspect, instance)))
+    except HoldfastError as error:
+        failures.append(_named(error, instance.name))
+    return found
+
+
+def _may_restart(made: Plan, instance: Instance, found: Setup) -> bool:
+    return bool(found.waiting) and instance.name in made.restart and found.is_primary
+
+
+def _schedule(made: Plan) -> None:
+    gone = [change.subject for change in made.removals]
+    for scheduler in SCHEDULERS.values():
+        scheduler().retire(gone)
+    for change in made.removals:
+        change.apply()
+    units = {path for paths in made.wanted.instances.values() for path in paths}
+    changed = [change.subject for _, change in made.changes if change.subject in units]
+    made.scheduler.activate([*changed, *gone], made.inactive)
+
+
+def _outcome(
+    made: Plan, setups: Mapping[str, Setup], diff: list[dict[str, str]], failures: list[HoldfastError]
+) -> Outcome:
+    instances, required = {}, []
+    for instance in made.instances:
+        found = setups.get(instance.name)
+        if not found:
+            continue
+        instances[instance.name] = {
+            "engine": instance.engine,
+            "version": found.version,
+            "role": found.role,
+            "service_level": instance.service_level.name,
+            "notes": found.notes,
+        }
+        if found.waiting and not _may_restart(made, instance, found):
+            required.append(
+                {
+                    "instance": instance.name,
+                    "parameters": [item["name"] for item in found.waiting],
+                    "message": _restart_message(made, instance, found),
+                }
+            )
+    return Outcome(diff, instances, required, list(made.notes), failures)
+
+
+def _restart_message(made: Plan, instance: Instance, found: Setup) -> str:
+    sentence = found.restart_sentence(instance.name)
+    if found.is_primary or instance.name not in made.restart:
+        return (
+            f"{sentence}; until then its backups are not complete. Name it in backup_restart_instances when it may be"
+        )
+    return f"{sentence}; it is a {found.role}, so restart it by hand, or switch over first"
+
+
+def _named(error: HoldfastError, instance: str) -> HoldfastError:
+    error.where = error.where or instance
+    return error
+
+
+def _nothing() -> None:
+    return None
