@@ -21,7 +21,6 @@ COMMAND = "/usr/local/bin/holdfast"
 # Isolated mode: neither the directory a job starts in nor PYTHONPATH decides what code runs as a database's owner.
 _SHEBANG = b"#!/usr/bin/python3 -I\n"
 _NAME = "holdfast"
-_MAIN = b"import sys\n\nfrom holdfast.cli import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNCHECKED_HASH = 0b01
 
@@ -55,7 +54,7 @@ def build() -> bytes:
     buffer = io.BytesIO()
     buffer.write(_SHEBANG)
     with zipfile.ZipFile(buffer, "w") as archive:
-        for path, content in dict(sources(), **{"__main__.py": _MAIN}).items():
+        for path, content in {**sources(), "__main__.py": _entry_point()}.items():
             _add(archive, path, content)
             if path != "__main__.py":
                 # Log backups start the runner every few minutes: compiling 40 files each time is most of its cost.
@@ -72,6 +71,13 @@ def is_current(path: str) -> bool:
             return archive.comment == _bytecode_tag() and {name: archive.read(name) for name in names} == sources()
     except (OSError, zipfile.BadZipFile, zlib.error):
         return False
+
+
+def _entry_point() -> bytes:
+    # Named by the function itself: its import is what makes Ansible ship the command line, and all it needs, to a host.
+    from .cli import main
+
+    return f"import sys\n\nfrom {_NAME}.cli import {main.__name__}\n\nsys.exit({main.__name__}())\n".encode()
 
 
 def _source(package: str, name: str) -> bytes:
