@@ -214,7 +214,7 @@ def _check_rpo(level: Level, check: Checker, path: Path) -> None:
             check.note(
                 where,
                 text,
-                f"cannot be met: the log is saved at most every {format_duration(SHORTEST_LOG_INTERVAL)} and then uploaded",
+                "cannot be met: the log is saved at most once a minute and then uploaded",
                 f"{format_duration(smallest)} or more",
             )
         return

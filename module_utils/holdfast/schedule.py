@@ -1,7 +1,8 @@
 """Cron expressions: what they mean, when they run next, how far apart, and how systemd says the same.
 
-Times are naive and in the host's local time zone, as cron and systemd read them. On the day that clocks change, a run in the
-hour that is skipped comes right after it, and one in the hour that is repeated comes once; a gap can be an hour longer.
+Times are naive and in the host's local time zone, as cron and systemd read them. On the day that clocks change, a run
+in the hour that is skipped comes right after it, and one in the hour that is repeated comes once; a gap can be an hour
+longer.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Cron:
 
 
 def parse(text: object) -> Cron:
-    """Parse an expression of five fields. Raises ValueError, whose text says what is wrong, also for one that never runs."""
+    """Parse an expression of five fields. Raises ValueError, whose text says why, also for one that never runs."""
     if not isinstance(text, str) or len(text.split()) != 5:
         raise ValueError(f"a cron expression has {CRON_FORM}")
     return _parse(" ".join(text.lower().split()))

@@ -1,4 +1,4 @@
-"""Checking what a person wrote: every mistake is noted with its place and what would be valid, and the checking goes on."""
+"""Checking what a person wrote: every mistake is noted with its place and what would be valid."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def did_you_mean(word: object, known: Collection[str]) -> str:
 class Checker:
     """Reads raw values into typed ones and collects what is wrong with them.
 
-    Every reading method returns None for a value that is wrong, or that is a template of the inventory that only its host can
-    render. With ``rendered`` there are no templates any more: braces are text.
+    Every reading method returns None for a value that is wrong, or that is a template which only its host can render.
+    With ``rendered`` there are no templates any more: braces are text.
     """
 
     def __init__(self, *, rendered: bool) -> None:

@@ -1,4 +1,4 @@
-"""Makes the tree importable as Ansible imports it: the package as ``ansible.module_utils.holdfast``, modules by their name."""
+"""Makes the tree importable as Ansible does: the package as ``ansible.module_utils.holdfast``, modules by name."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ _FULL_INCREMENTAL = frozenset({BackupType.FULL, BackupType.INCREMENTAL, BackupTy
 class EngineFacts:
     """What is known of an engine before any server is looked at.
 
-    ``types`` are the backups that its tools take. The log is backed up at most every ``log_interval``, and has ``log_upload``
-    to reach the repository: their sum is the smallest RPO that can be promised.
+    ``types`` are the backups that its tools take. The log is backed up at most every ``log_interval``, and has
+    ``log_upload`` to reach the repository: their sum is the smallest RPO that can be promised.
     """
 
     name: str

@@ -194,7 +194,9 @@ def test_longest_gap(texts: list[str], gap: timedelta) -> None:
 def test_longest_gap_is_what_walking_a_cycle_of_years_finds(texts: tuple[str, str]) -> None:
     crons = [schedule.parse(text) for text in texts]
     days = [datetime(1999, 1, 1) + timedelta(days=number) for number in range(28 * 365)]
-    runs = sorted({day + time * MINUTE for day in days for cron in crons if cron.matches_day(day) for time in cron.times()})
+    runs = sorted(
+        {day + time * MINUTE for day in days for cron in crons if cron.matches_day(day) for time in cron.times()}
+    )
     assert schedule.longest_gap(*crons) == max(later - earlier for earlier, later in zip(runs, runs[1:]))
 
 
