@@ -15,12 +15,11 @@ from . import __version__, config, tables, work
 from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
-from .listing import list_backups, list_records
+from .listing import expiry_fields, list_backups, list_records
 from .model import Instance, Job
 from .owner import run_as_owner
 from .records import Records
 from .restore_test import run as restore_test
-from .retention import describe
 from .status import instance_status
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CRITICAL = 0, 1, 2, 3
@@ -132,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Every command by its name, for what must know them all."""
+    action = next(item for item in _parser()._actions if isinstance(item, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
 def _schedulable(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--scheduled", action="store_true", help="wait for a running job instead of failing, and print errors only"
@@ -161,9 +166,7 @@ def _logged(command: Command, instance: Instance, args: argparse.Namespace) -> A
 
 def configure_logging(instance: Instance, *, quiet: bool, verbose: bool = False) -> None:
     """Log to the file of the instance, and to standard error as far as a person wants to read it."""
-    root = logging.getLogger(__name__.rpartition(".")[0])
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
+    root = close_logs()
     root.setLevel(logging.INFO)
     root.propagate = False
     screen = logging.StreamHandler()
@@ -178,6 +181,15 @@ def configure_logging(instance: Instance, *, quiet: bool, verbose: bool = False)
         return
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(process)d] %(message)s"))
     root.addHandler(file)
+
+
+def close_logs() -> logging.Logger:
+    """Take every handler off the package's logger, which is returned."""
+    root = logging.getLogger(__name__.rpartition(".")[0])
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    return root
 
 
 def _is_for_people(entry: logging.LogRecord, quiet: bool, verbose: bool) -> bool:
@@ -216,7 +228,7 @@ def _run_verify(args: argparse.Namespace) -> int:
 def _run_expire(args: argparse.Namespace) -> int:
     if not args.dry_run:
         return _jobs(args, lambda instance, a: run_job(instance, Job.EXPIRE, scheduled=a.scheduled))
-    plans = _each(args, lambda instance, _: [describe(*plan) for plan in work.plan_expiry(instance)])
+    plans = _each(args, lambda instance, _: [expiry_fields(*plan) for plan in work.plan_expiry(instance)])
     _print(args, plans, lambda: tables.expiry(plans))
     return EXIT_OK
 

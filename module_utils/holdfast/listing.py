@@ -8,8 +8,10 @@ from .adapters import Adapters
 from .errors import HoldfastError
 from .history import History
 from .manifests import backup_fields
-from .model import Instance
+from .model import Instance, Repository
 from .records import Records
+from .retention import Plan, Window, describe
+from .units import format_instant
 
 
 def list_backups(instance: Instance) -> list[dict[str, Any]]:
@@ -40,3 +42,26 @@ def list_records(instance: Instance, last: int) -> list[dict[str, Any]]:
     records = Records(instance)
     records.reap()
     return list(records)[-last:]
+
+
+def expiry_fields(repository: Repository, tool: str, plan: Plan) -> dict[str, Any]:
+    """An expiry plan as ``--json`` shows it."""
+    return {
+        "repository": repository.name,
+        "tool": tool,
+        "expire": [
+            {"id": item.backup.id, "type": str(item.backup.type), "reason": item.reason} for item in plan.expire
+        ],
+        "keep": [{"id": item.backup.id, "type": str(item.backup.type), "reason": item.reason} for item in plan.keep],
+        "window_before": _window(plan.window_before),
+        "window_after": _window(plan.window_after),
+    }
+
+
+def _window(window: Window) -> dict[str, Any]:
+    return {
+        "oldest": format_instant(window.oldest),
+        "newest": format_instant(window.newest),
+        "continuous_from": format_instant(window.continuous_from),
+        "text": describe(window),
+    }

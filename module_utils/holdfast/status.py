@@ -9,7 +9,7 @@ from typing import Any
 
 from . import config, schedule
 from .adapters import Adapters
-from .errors import HoldfastError
+from .errors import Busy, HoldfastError
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
@@ -20,6 +20,7 @@ OVERDUE_GRACE = timedelta(
     hours=1
 )  # from the time a job is due until its success is missed: random delay, queue, run time
 SEVERITIES = ("ok", "warning", "critical")
+_TIDYING = (str(Job.EXPIRE),)  # jobs whose failure puts no data at risk today
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
 
 
@@ -150,20 +151,17 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
     now = datetime.now().astimezone()
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
-    for job, cron in instance.service_level.schedule.items():
-        last, good = history.last.get(str(job)), history.last_ok.get(str(job))
-        if last and last["result"] == "failed":
-            severity = (
-                "warning"
-                if job in (Job.VERIFY, Job.EXPIRE) and last["error"]["code"] != "corrupt-backup"
-                else "critical"
-            )
+    for job, last in history.last.items():
+        if last["result"] == "failed" and last["error"]["code"] != Busy.code:
+            severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
+    for scheduled, cron in instance.service_level.schedule.items():
+        good = history.last_ok.get(str(scheduled))
         due = schedule.parse(cron).previous((now - OVERDUE_GRACE).replace(tzinfo=None)).astimezone()
         done = parse_instant(good["started"]) if good else None
         if due > since and (done is None or done < due):
             ago = format_duration(now - due)
-            _problem(found, "critical", f"{job} is overdue: it was due {ago} ago and has not succeeded since")
+            _problem(found, "critical", f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
 
 
 def _configured(instance: Instance) -> datetime:

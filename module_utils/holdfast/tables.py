@@ -141,16 +141,11 @@ def expiry(plans: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             lines.append(f"{instance}, repository {plan['repository']}, {plan['tool']}:")
             rows = [["remove", item["id"], item["type"], item["reason"]] for item in plan["expire"]]
             rows.extend(["keep", item["id"], item["type"], item["reason"]] for item in plan["keep"])
-            lines.extend("  " + line for line in table(("", "BACKUP", "TYPE", "REASON"), rows).splitlines())
-            lines.append(f"  recoverable window before: {_window(plan['window_before'])}")
-            lines.append(f"  recoverable window after:  {_window(plan['window_after'])}")
+            if rows:
+                lines.extend("  " + line for line in table(("", "BACKUP", "TYPE", "REASON"), rows).splitlines())
+            lines.append(f"  recoverable window before: {plan['window_before']['text']}")
+            lines.append(f"  recoverable window after:  {plan['window_after']['text']}")
     return "\n".join(lines) or "no backups"
-
-
-def _window(window: Mapping[str, Any] | None) -> str:
-    if not window:
-        return "none"
-    return f"{window['oldest']} to {window['newest']}"
 
 
 def _age(instant: str) -> str:

@@ -1,0 +1,103 @@
+"""Status says how an instance stands, and reports what fails instead of failing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from ansible.module_utils.holdfast import config, jobs, status, tables, work
+from ansible.module_utils.holdfast.errors import RepositoryUnavailable, ServerUnavailable
+from ansible.module_utils.holdfast.model import Job, LogExposure
+from ansible.module_utils.holdfast.records import Records, finish, open_record
+from ansible.module_utils.holdfast.units import format_instant, utcnow
+
+from .fakes import FakeAdapters, instance, service_level
+
+
+@pytest.fixture
+def orders(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "KEYS", str(tmp_path))
+    (tmp_path / "orders.json").write_text("{}")
+    return instance(tmp_path)
+
+
+@pytest.fixture
+def adapters(orders, monkeypatch):
+    fake = FakeAdapters(orders)
+    monkeypatch.setattr(work, "Adapters", fake)
+    monkeypatch.setattr(status, "Adapters", fake)
+    return fake
+
+
+def texts(found):
+    return [problem["text"] for problem in found["problems"]]
+
+
+def test_an_instance_without_a_backup_is_critical(orders, adapters):
+    found = status.instance_status(orders)
+    assert found["state"] == "critical"
+    assert texts(found) == ["no backup yet in local"]
+
+
+def test_an_instance_that_meets_its_objectives_is_ok(orders, adapters):
+    jobs.run_job(orders, Job.FULL)
+    adapters.engine.exposure = LogExposure(4096, 12.0)
+    found = status.instance_status(orders)
+    assert (found["state"], found["problems"]) == ("ok", [])
+    assert found["last_backup"]["id"] == "b0"
+    assert (found["rpo"]["lost_seconds"], found["rpo"]["lost_bytes"]) == (12.0, 4096)
+    assert set(found["next_runs"]) == {"full", "log", "restore_test"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda fake: setattr(fake.engine, "down", ServerUnavailable("does not answer")), "does not answer"),
+        (
+            lambda fake: setattr(fake.physical, "backups", lambda _: (_ for _ in ()).throw(RepositoryUnavailable("no route"))),
+            "no route",
+        ),
+        (lambda fake: setattr(fake.engine, "exposure", LogExposure(1, 1.0, failing="the archiver fails")), "archiver"),
+        (lambda fake: setattr(fake.engine, "exposure", LogExposure(1 << 20, 1000.0)), "RPO is 15m"),
+    ],
+)
+def test_what_fails_is_reported_and_critical(orders, adapters, spoil, told):
+    jobs.run_job(orders, Job.FULL)
+    spoil(adapters)
+    found = status.instance_status(orders)
+    assert found["state"] == "critical"
+    assert any(told in text for text in texts(found))
+
+
+def test_damage_and_a_failed_job_are_critical(orders, adapters):
+    jobs.run_job(orders, Job.FULL)
+    adapters.physical.damaged = {"b0": "checksum"}
+    jobs.run_job(orders, Job.VERIFY)
+    found = status.instance_status(orders)
+    assert found["state"] == "critical"
+    assert any("b0 in local is damaged" in text for text in texts(found))
+    assert any("last verify job failed" in text for text in texts(found))
+
+
+@pytest.mark.parametrize(("days", "overdue"), [(0, False), (3, True)])
+def test_a_job_that_did_not_run_when_due_is_overdue(orders, adapters, monkeypatch, days, overdue):
+    level = service_level(schedule={Job.FULL: "0 1 * * *"})
+    orders = replace(orders, service_level=level)
+    jobs.run_job(orders, Job.FULL)
+    record = finish(open_record(orders, Job.FULL))
+    then = format_instant(utcnow() - timedelta(days=days))
+    record.update(started=then, finished=then, backup={"id": "x"})
+    store = Records(orders)
+    os.truncate(store.path, 0)
+    store.append(record)
+    os.utime(config.keys_path("orders"), (0, 0))
+    assert any("full is overdue" in text for text in texts(status.instance_status(orders))) is overdue
+
+
+def test_the_table_shows_every_instance_and_every_problem(orders, adapters):
+    found = status.instance_status(orders)
+    text = tables.status([found])
+    assert text.splitlines()[1].startswith("orders")
+    assert "orders: critical: no backup yet in local" in text
