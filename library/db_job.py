@@ -67,13 +67,17 @@ records:
   returned: always
   type: list
   elements: dict
+table:
+  description: The records as C(holdfast records) prints them, or in check mode what would run.
+  returned: always
+  type: str
 """
 
 from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.holdfast import config
+from ansible.module_utils.holdfast import config, tables
 from ansible.module_utils.holdfast.cli import configure_logging
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.jobs import run_job, summary
@@ -107,7 +111,8 @@ def main() -> None:
     wanted = module.params["instances"]
     names = [name for name in config.names() if not wanted or name in wanted]
     if module.check_mode or not names:
-        module.exit_json(changed=bool(names), planned=names, records=[])
+        table = "\n".join(f"{name}: would run {module.params['job']}" for name in names)
+        module.exit_json(changed=bool(names), planned=names, records=[], table=table)
     records: list[dict[str, Any]] = []
     failures: list[str] = []
     for name in names:
@@ -121,7 +126,8 @@ def main() -> None:
         records.append(record)
         if record["result"] != "ok":
             failures.append(summary(record))
-    result = {"changed": bool(records), "planned": names, "records": records}
+    table = tables.records({record["instance"]: [record] for record in records})
+    result = {"changed": bool(records), "planned": names, "records": records, "table": table}
     if failures:
         module.fail_json(msg="\n".join(failures), **result)
     module.exit_json(**result)

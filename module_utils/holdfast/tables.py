@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .model import Job
 from .units import format_bytes, format_duration, parse_instant, utcnow
 
 
@@ -29,6 +30,7 @@ def status(found: Sequence[Mapping[str, Any]]) -> str:
         "STORED",
         "RPO NOW / TARGET",
         "RESTORE TEST",
+        "NEXT RUN",
     )
     text = table(headers, [_status_row(item) for item in found])
     remarks = [
@@ -53,14 +55,27 @@ def _status_row(item: Mapping[str, Any]) -> list[str]:
         format_bytes(backup["stored_bytes"]) if backup else "-",
         _rpo(item["rpo"]),
         _restore_test(item.get("restore_test")),
+        _next_run(item.get("next_runs", {})),
     ]
 
 
 def _rpo(rpo: Mapping[str, Any]) -> str:
+    if "target_seconds" not in rpo:
+        return "-"
     target = _seconds(rpo["target_seconds"])
     if "lost_seconds" not in rpo:
         return f"unknown / {target}" if "error" in rpo else f"- / {target}"
     return f"{_seconds(rpo['lost_seconds'])} ({format_bytes(rpo['lost_bytes'])}) / {target}"
+
+
+def _next_run(runs: Mapping[str, str]) -> str:
+    # The log job runs every few minutes: what people wait for is the next of the others.
+    due = [(when, job) for job, when in runs.items() if job != str(Job.LOG) and when]
+    if not due:
+        return "-"
+    when, job = min(due)
+    then = parse_instant(when)
+    return f"{job}, in {format_duration(max(timedelta(0), then - utcnow()))}" if then else job
 
 
 def _restore_test(test: Mapping[str, Any] | None) -> str:
