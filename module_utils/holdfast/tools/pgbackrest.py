@@ -1,0 +1,416 @@
+"""pgBackRest: physical backups of PostgreSQL and its archived log."""
+
+from __future__ import annotations
+
+import glob
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .. import process
+from ..engines import _postgresql_wal as wal
+from ..engines._postgresql_scratch import PostgreSQLScratch
+from ..engines.base import Scratch
+from ..engines.postgresql import PostgreSQL
+from ..errors import (
+    CommandFailed,
+    ForeignRepository,
+    HoldfastError,
+    InvalidInput,
+    ServerUnavailable,
+    Unsupported,
+)
+from ..files import File
+from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
+from ..owner import run_as_owner
+from . import _pgbackrest_config as config
+from ._pgbackrest_errors import failure
+from ._pgbackrest_verify import log_gaps, verdict
+from .base import Restored, SavedLog
+
+log = logging.getLogger(__name__)
+
+_TYPES = {BackupType.FULL: "full", BackupType.DIFFERENTIAL: "diff", BackupType.INCREMENTAL: "incr"}
+_TYPE_OF = {word: type_ for type_, word in _TYPES.items()}
+_NEW_LABEL = re.compile(r"new backup label = (\S+)")
+_ARCHIVE_TIMEOUT = 82
+_NOT_EMPTY = 40
+_NO_STANZA = (1, 3)
+_USABLE = (0, 2)  # ok, and ok without a backup yet
+
+
+class PgBackRest:
+    """See the protocol. The stanza is named after the instance."""
+
+    name = "pgbackrest"
+    types: frozenset[BackupType] = frozenset(_TYPES)
+
+    def __init__(self, instance: Instance, engine: PostgreSQL) -> None:
+        self.instance = instance
+        self.engine = engine
+        self.stanza = instance.name
+        self._version: config.Version | None = None
+
+    @property
+    def version(self) -> config.Version:
+        if self._version is None:
+            self._version = config.parse_version(process.run(["pgbackrest", "version"]).check().stdout)
+        return self._version
+
+    def notes(self) -> list[str]:
+        if self.version >= config.BLOCK_INCREMENTAL:
+            return []
+        shown = ".".join(map(str, self.version))
+        return [
+            (f"Hourly incrementals will be large: pgBackRest {shown} copies every changed file whole; "
+            "block-level incrementals need 2.46")
+        ]
+
+    def files(self) -> list[File]:
+        path = config.config_file(self.instance)
+        other = config.foreign_section(self.stanza, path)
+        if other:
+            raise InvalidInput(
+                f"the stanza [{self.stanza}] is already configured in {other}",
+                where=self.instance.name,
+                remedy="Remove that section, or give the instance another name",
+            )
+        version = self.version
+        options = self._stanza_options(run_as_owner(self.instance, self.engine.data_directory))
+        for number, repository in enumerate(self.instance.repositories, start=1):
+            options.update(config.repository_options(repository, number, version))
+        content = config.section(self.stanza, options)
+        return [File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)]
+
+    def server_settings(self) -> Mapping[str, str]:
+        wanted = {
+            "wal_level": "replica",
+            "archive_mode": "on",
+            "archive_command": f"pgbackrest --stanza={self.stanza} archive-push %p",
+        }
+        interval = self.instance.service_level.log_interval
+        if interval:
+            wanted["archive_timeout"] = f"{int(interval.total_seconds())}s"
+        return wanted
+
+    def is_initialised(self, repository: Repository) -> bool:
+        found = self._info(repository)
+        if found is None:
+            return False
+        try:
+            own = self.engine.system_identifier()
+        except ServerUnavailable:
+            return True
+        stored = str(max(found["db"], key=lambda item: item["id"])["system-id"]) if found["db"] else own
+        if stored != own:
+            raise ForeignRepository(
+                f"the stanza {self.stanza} there belongs to the system {stored}, this server is {own}",
+                where=self._where(repository),
+                remedy="Give the instance another name or the repository another path; "
+                "after pg_upgrade run `pgbackrest stanza-upgrade`",
+            )
+        return True
+
+    def initialise(self, repository: Repository) -> None:
+        if not self.is_initialised(repository):
+            self._run("stanza-create", repository, server=True)
+
+    def backup(self, type_: BackupType, repository: Repository) -> Backup:
+        """See the protocol. Without a full backup to build on, pgBackRest takes one, and that is what is returned."""
+        if type_ not in _TYPES:
+            raise Unsupported(self.name, f"a {type_} backup", "it takes full, differential and incremental ones")
+        arguments = [f"--type={_TYPES[type_]}", "--annotation=made-by=holdfast"]
+        label = ""
+
+        def watch(line: str) -> None:
+            nonlocal label
+            match = _NEW_LABEL.search(line)
+            label = match[1] if match else label
+
+        self._run("backup", repository, *arguments, server=True, on_line=watch)
+        taken = next((backup for backup in self.backups(repository) if backup.id == label), None)
+        if taken is None:
+            raise CommandFailed(f"pgbackrest ended well, but lists no backup {label!r}", where=self._where(repository))
+        if taken.type is not type_:
+            log.warning("there was no earlier backup to build on: a %s backup was taken", taken.type)
+        return taken
+
+    def archive(self) -> Backup:
+        return self.backup(BackupType.FULL, self.instance.archive_repository)
+
+    def save_log(self) -> SavedLog:
+        """See the protocol. Closes the current segment when a change has waited in it longer than the interval.
+
+        The server archives by itself: this job notices when it does not. Raises what keeps the log from the repository.
+        """
+        repository = self.instance.primary_repository
+        before = self.newest_log(repository)
+        exposure = self.engine.log_exposure(before)
+        if exposure.failing:
+            raise self._archiving_fails(repository, exposure.failing)
+        interval = self.instance.service_level.log_interval or timedelta(0)
+        newest = before
+        if exposure.lost_seconds >= interval.total_seconds() and exposure.lost_bytes and not self.engine.is_replica():
+            newest = self._await_log(repository, self.engine.switch_log())
+        size = self.engine.segment_size()
+        start = wal.format_lsn(wal.end(before, size)) if before else None
+        stop = wal.format_lsn(wal.end(newest, size)) if newest else None
+        saved = wal.end(newest, size) - wal.end(before, size) if newest and before else 0
+        return SavedLog(newest, max(0, saved), start, stop)
+
+    def newest_log(self, repository: Repository) -> str | None:
+        found = self._info(repository)
+        if found is None:
+            raise self._no_stanza(repository)
+        archives = [item for item in found["archive"] if item["max"]]
+        return str(max(archives, key=lambda item: item["database"]["id"])["max"]) if archives else None
+
+    def backups(self, repository: Repository) -> list[Backup]:
+        found = self._info(repository)
+        if found is None:
+            return []
+        return [self._backup(raw, repository) for raw in found["backup"]]
+
+    def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
+        """Read files and log back and compare checksums, and look for holes in the archived log.
+
+        From 2.55 on a part of the backups is read on its own; before, pgBackRest always reads the whole repository.
+        """
+        found = self._info(repository)
+        if found is None:
+            raise self._no_stanza(repository)
+        stored = {raw["label"]: raw for raw in found["backup"]}
+        asked = [backup.id for backup in backups]
+        damaged = {label: "it is no longer in the repository" for label in asked if label not in stored}
+        present = [label for label in asked if label in stored]
+        sets: list[str | None] = [None]
+        if self.version >= config.VERIFY_SET and len(present) < len(stored):
+            sets = [*present]
+        problems: list[str] = []
+        for label in sets:
+            arguments = [f"--set={label}"] if label else []
+            output = self._run("verify", repository, "--output=text", "--verbose", *arguments).stdout
+            outcome = verdict(output)
+            if outcome is None:
+                raise CommandFailed(
+                    f"pgbackrest verify reported nothing that can be read: {process.last_words(output)}",
+                    where=self._where(repository),
+                )
+            damaged.update({label: text for label, text in outcome.damaged.items() if label in asked})
+            problems.extend(text for text in outcome.problems if text not in problems)
+        size = self.engine.segment_size()
+        for archive in found["archive"]:
+            names = self._archived(repository, archive["id"])
+            labels = [raw for raw in stored.values() if raw["database"]["id"] == archive["database"]["id"]]
+            holes, broken = log_gaps(names, labels, size)
+            problems.extend(holes)
+            damaged.update({label: text for label, text in broken.items() if label in asked})
+        for label in present:
+            parent = stored[label]["prior"]
+            while parent and label not in damaged:
+                if parent in damaged:
+                    damaged[label] = f"it needs the damaged backup {parent}"
+                parent = stored[parent]["prior"] if parent in stored else None
+        return Verification(tuple(label for label in present if label not in damaged), damaged, tuple(problems))
+
+    def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Backup | None) -> None:
+        going = {backup.id for backup in backups}
+        stored = self.backups(repository)
+        for kept in stored:
+            if kept.id not in going and kept.parent in going:
+                raise InvalidInput(f"backup {kept.parent} cannot go, {kept.id} needs it", where=self._where(repository))
+        present = [backup.id for backup in stored if backup.id in going]
+        for label in config.newest_first(present):
+            self._run("expire", repository, f"--set={label}")
+        if oldest_log_of is not None:
+            remaining = [backup.id for backup in stored if backup.id not in going]
+            if oldest_log_of.id not in remaining:
+                raise InvalidInput(f"no backup {oldest_log_of.id} is left", where=self._where(repository))
+            # Counted in backups of any type from the newest on: the log begins where exactly this one does. What older
+            # backups need to become consistent stays in any case.
+            count = len(remaining) - remaining.index(oldest_log_of.id)
+            self._run(
+                "expire",
+                repository,
+                "--repo1-retention-archive-type=incr",
+                f"--repo1-retention-archive={count}",
+            )
+
+    def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
+        assert isinstance(scratch, PostgreSQLScratch)
+        scratch.prepare()
+        configuration = self._restore_configuration(repository, scratch)
+        arguments = [
+            f"--config={configuration}",
+            f"--set={backup.id}",
+            "--archive-mode=off",
+            "--no-link-all",
+            f"--tablespace-map-all={scratch.tablespace_directory}",
+        ]
+        if target.time:
+            moment = target.time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00")
+            arguments += ["--type=time", f"--target={moment}", "--target-action=promote"]
+        begun = time.monotonic()
+        result = process.run(["pgbackrest", *arguments, f"--stanza={self.stanza}", "restore"])
+        if result.returncode:
+            raise failure("restore", result.returncode, result.stderr, f"{self._where(repository)}, backup {backup.id}")
+        restored = time.monotonic()
+        engine = scratch.start()
+        return Restored(engine, {"restore": restored - begun, "recovery": time.monotonic() - restored})
+
+    def _restore_configuration(self, repository: Repository, scratch: PostgreSQLScratch) -> str:
+        # A file of its own, because the scratch server fetches log with it too. Its own spool and locks, because the
+        # live server of the same stanza may be archiving at this moment.
+        options = config.repository_options(repository, 1, self.version)
+        options.update(
+            {
+                "archive-async": "y",
+                "archive-get-queue-max": "512MiB",
+                "lock-path": os.path.join(scratch.directory, "lock"),
+                "log-level-console": "off",
+                "log-level-file": "off",
+                "log-level-stderr": "warn",
+                "log-timestamp": "n",
+                "pg1-path": scratch.data_directory,
+                "process-max": str(os.cpu_count() or 1),
+                "spool-path": os.path.join(scratch.directory, "spool"),
+            }
+        )
+        path = os.path.join(scratch.directory, "pgbackrest.conf")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(config.section(self.stanza, options))
+        for name in ("data", "lock", "spool", "tablespaces"):
+            os.mkdir(os.path.join(scratch.directory, name), 0o700)
+        return path
+
+    def _await_log(self, repository: Repository, name: str) -> str | None:
+        limit = float(self.instance.options.get("archive_timeout", "60"))
+        deadline = time.monotonic() + limit
+        while True:
+            newest = self.newest_log(repository)
+            if newest and newest >= name:
+                return newest
+            if time.monotonic() > deadline:
+                raise self._archiving_fails(repository, f"{name} did not reach the repository within {limit:.0f} s")
+            time.sleep(0.5)
+
+    def _archiving_fails(self, repository: Repository, what: str) -> HoldfastError:
+        said = self._spooled_error()
+        if not said:
+            return CommandFailed(
+                f"archiving does not work: {what}",
+                where=self._where(repository),
+                remedy="See the server's log for what archive_command says",
+            )
+        cause = failure("archive-push", 0, said, self._where(repository))
+        cause.what = f"archiving does not work: {what}; {cause.what}"
+        return cause
+
+    def _spooled_error(self) -> str:
+        """What the asynchronous archiver left as its newest error, in the form of a message; empty when there is none."""
+        found: list[tuple[float, str]] = []
+        for path in glob.glob(os.path.join(config.SPOOL, "archive", self.stanza, "out", "*.error")):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as stream:
+                    code, _, message = stream.read().partition("\n")
+                found.append((os.stat(path).st_mtime, f"ERROR: [{int(code):03d}]: {message}"))
+            except (OSError, ValueError):
+                continue  # it went as the segment got through
+        return max(found)[1] if found else ""
+
+    def _archived(self, repository: Repository, archive_id: str) -> list[str]:
+        path = f"archive/{self.stanza}/{archive_id}"
+        listing = json.loads(self._run("repo-ls", repository, "--output=json", "--recurse", path, level="warn").stdout)
+        names = (
+            os.path.basename(name)[:24] for name, item in listing.items() if item["type"] == "file" and "-" in name
+        )
+        return [name for name in names if wal.SEGMENT_NAME.match(name)]
+
+    def _backup(self, raw: Mapping[str, Any], repository: Repository) -> Backup:
+        damaged = raw.get("error")
+        lsn: Mapping[str, str] = raw.get("lsn") or {}
+        archive: Mapping[str, str] = raw.get("archive") or {}
+        stored: Mapping[str, int] = raw["info"].get("repository") or {}
+        return Backup(
+            id=raw["label"],
+            type=_TYPE_OF[raw["type"]],
+            tool=self.name,
+            repository=repository.name,
+            started=datetime.fromtimestamp(raw["timestamp"]["start"], timezone.utc),
+            finished=datetime.fromtimestamp(raw["timestamp"]["stop"], timezone.utc),
+            size_bytes=raw["info"].get("size"),
+            stored_bytes=stored.get("delta"),
+            parent=raw.get("prior"),
+            log_start=lsn.get("start"),
+            log_stop=lsn.get("stop"),
+            error="pages with wrong checksums were found while it was taken" if damaged else None,
+            details={
+                "read_bytes": raw["info"].get("delta"),
+                "log_files": [archive.get("start"), archive.get("stop")],
+                "annotation": raw.get("annotation") or {},
+                "pgbackrest": raw["backrest"]["version"],
+            },
+        )
+
+    def _info(self, repository: Repository) -> dict[str, Any] | None:
+        """What pgBackRest knows of the stanza in a repository; None when it is not there."""
+        output = self._run("info", repository, "--output=json", level="warn").stdout
+        try:
+            # Not strict: after a wrong key the message holds raw bytes of what was decrypted.
+            found: list[dict[str, Any]] = json.loads(output, strict=False)
+        except ValueError:
+            raise CommandFailed("pgbackrest info printed no JSON", where=self._where(repository)) from None
+        if not found:
+            return None
+        status = found[0]["repo"][0]["status"] if found[0].get("repo") else found[0]["status"]
+        if status["code"] in _NO_STANZA:
+            return None
+        if status["code"] not in _USABLE:
+            raise failure("info", 0, f"ERROR: {status['message']}", self._where(repository))
+        return found[0]
+
+    def _run(
+        self,
+        command: str,
+        repository: Repository,
+        *arguments: str,
+        server: bool = False,
+        level: str = "info",
+        on_line: Any = None,
+    ) -> process.Result:
+        """Run a command on one repository alone, so that another one that is away does no harm.
+
+        ``server`` gives it the server as well: what only reads the repository works when that is down.
+        """
+        options = self._stanza_options(self.engine.data_directory() if server else "")
+        options.update(config.repository_options(repository, 1, self.version))
+        options.update({"log-level-console": "off", "log-level-stderr": level, "log-timestamp": "n"})
+        if not server:
+            options = {name: value for name, value in options.items() if not name.startswith("pg1-")}
+        env = config.environment(self.stanza, options)
+        result = process.run(["pgbackrest", "--no-config", command, *arguments], env=env, on_line=on_line)
+        if result.returncode == 0:
+            return result
+        if result.returncode == _ARCHIVE_TIMEOUT:
+            raise self._archiving_fails(repository, failure(command, 0, result.stderr, "").what)
+        if result.returncode == _NOT_EMPTY and command == "stanza-create":
+            raise ForeignRepository(
+                f"the place of the stanza {self.stanza} holds files, but no stanza that can be read",
+                where=self._where(repository),
+                remedy="Find out whose they are; give the instance another name or the repository another path",
+            )
+        raise failure(command, result.returncode, result.stderr, self._where(repository))
+
+    def _stanza_options(self, data_directory: str) -> dict[str, str]:
+        return config.stanza_options(self.instance, data_directory, self.engine.socket_directory)
+
+    def _where(self, repository: Repository) -> str:
+        return f"{self.instance.name}, repository {repository.name}"
+
+    def _no_stanza(self, repository: Repository) -> HoldfastError:
+        return failure("info", 0, "ERROR: missing stanza", self._where(repository))
