@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import secrets
@@ -24,7 +25,7 @@ from state import BUCKET, Address, State
 ROOT = Path(__file__).resolve().parent.parent
 HOSTS_FILE = ROOT / "lab" / "hosts.yml"
 SETUP = ROOT / "lab" / "host" / "setup.sh"
-BOOT_SECONDS = 90
+SETUP_SECONDS = 120
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -115,12 +116,21 @@ class Lab:
 
     def up(self) -> None:
         """Bring every host to its state; what is there already is kept."""
+        object_store = rclone()
         self._refuse_other_tree()
         self._images()
-        self.state.prepare((host.name for host in self.plan.hosts), self.plan.s3_host)
+        self.state.prepare([host.name for host in self.plan.hosts], self.plan.s3_host, object_store)
         network = self._network()
-        addresses = each(lambda host: self._host(host, network), self.plan.hosts)
-        self.state.write_ssh(self.plan.login, addresses)
+        states = self._states()
+        keys = each(lambda host: self._host(host, states[host.name], network), self.plan.hosts)
+        endpoints = self._endpoints()
+        self.state.write_ssh(
+            self.plan.login,
+            [
+                Address(host.name, *endpoints[self.container(host.name)], key)
+                for host, key in zip(self.plan.hosts, keys, strict=True)
+            ],
+        )
         each(lambda host: run(self.ssh(host.name, "-o", "ControlPath=none", "--", "true")), self.plan.hosts)
         self.say(f"lab '{self.name}' is up: ssh -F {self.state.ssh_config.relative_to(ROOT)} HOST")
 
@@ -137,12 +147,9 @@ class Lab:
 
     def status(self) -> str:
         """Return a table of the hosts."""
-        running = dict(line.split("\t") for line in self._labelled("ps", "--all", "--format={{.Names}}\t{{.Status}}"))
-        rows = [
-            (host.name, host.suite, running.get(self.container(host.name), "absent"), " ".join(host.services))
-            for host in self.plan.hosts
-        ]
-        return "\n".join(f"{name:10} {suite:10} {state:24} {services}" for name, suite, state, services in rows)
+        states = self._states()
+        rows = [(host.name, host.suite, states[host.name], " ".join(host.services)) for host in self.plan.hosts]
+        return "\n".join(f"{name:10} {suite:10} {state:10} {services}" for name, suite, state, services in rows)
 
     def ssh(self, host: str, *args: str) -> list[str]:
         """Return the command line that logs in to a host."""
@@ -160,6 +167,11 @@ class Lab:
         names = [each.name for each in self.plan.hosts]
         if host not in names:
             raise LabError(f"no host '{host}': the lab has {', '.join(names)}")
+
+    def _states(self) -> dict[str, str]:
+        listed = json.loads("".join(self._labelled("ps", "--all", "--format=json")) or "[]")
+        found = {each["Names"][0]: each["State"] for each in listed}
+        return {host.name: found.get(self.container(host.name), "absent") for host in self.plan.hosts}
 
     def _labelled(self, *command: str) -> list[str]:
         return self.podman(*command, "--filter", f"label={LABEL}={self.name}").splitlines()
@@ -192,56 +204,50 @@ class Lab:
         name = f"holdfast-{self.name}-{secrets.token_hex(3)}"
         return self.podman("network", "create", f"--label={LABEL}={self.name}", name)
 
-    def _host(self, host: Host, network: str) -> Address:
+    def _host(self, host: Host, state: str, network: str) -> str:
+        """Bring one host to its state and return its ssh host key."""
         container = self.container(host.name)
-        if self.podman.succeeds("container", "exists", container):
-            self.podman("start", container)
-        else:
+        if state == "absent":
             self._run(host, network)
-        self._wait_for_boot(container)
-        self.podman("exec", "--interactive", container, "sh", "-s", "--", *host.services, stdin=SETUP.read_text())
-        address = Address(
-            host.name,
-            *self._endpoint(container),
-            self.podman("exec", container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub"),
+        elif state != "running":
+            self.podman("start", container)
+        output = self.podman(
+            *("exec", "--interactive", container, "sh", "-s", "--", *host.services),
+            stdin=SETUP.read_text(),
+            timeout=SETUP_SECONDS,
         )
         self.say(f"{host.name}: Debian {host.suite}, {', '.join(host.services)}")
-        return address
+        return output.splitlines()[-1]
 
     def _run(self, host: Host, network: str) -> None:
-        container = self.container(host.name)
         options = [
             *("--privileged", "--systemd=always", f"--hostname={host.name}"),
             *(f"--network={network}", f"--network-alias={host.name}"),
             *(f"--label={LABEL}={self.name}", f"--label={LABEL}.tree={ROOT}"),
-            f"--volume={self.state.directory / 'hosts' / host.name}:/lab:ro",
+            f"--volume={self.state.shared(host.name)}:/lab:ro",
             *(f"--volume={directory}" for directory in host.volumes),
         ]
         if self.podman.rootless:
             options.append("--publish=127.0.0.1::22")
         image = reference(host.suite, self.plan.packages)
-        self.podman("create", f"--name={container}", *options, image, "/sbin/init")
-        if host.s3:
-            self.podman("cp", rclone(), f"{container}:/usr/local/bin/rclone")
-        self.podman("start", container)
+        self.podman("run", "--detach", f"--name={self.container(host.name)}", *options, image, "/sbin/init")
 
-    def _wait_for_boot(self, container: str) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
-        while not self.podman.succeeds("exec", container, "systemctl", "is-active", "--quiet", "ssh"):
-            if time.monotonic() > deadline:
-                raise LabError(f"{container} has not booted in {BOOT_SECONDS} s: podman logs {container}")
-            time.sleep(0.2)
-
-    def _endpoint(self, container: str) -> tuple[str, int]:
-        if self.podman.rootless:
-            address, port = self.podman("port", container, "22/tcp").rsplit(":", 1)
-            return address, int(port)
-        return self.podman(
-            "inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container
-        ), 22
+    def _endpoints(self) -> dict[str, tuple[str, int]]:
+        """Return where ssh reaches each container."""
+        names = [self.container(host.name) for host in self.plan.hosts]
+        found = json.loads(self.podman("inspect", "--type=container", *names))
+        return {each["Name"]: endpoint(each["NetworkSettings"], self.podman.rootless) for each in found}
 
 
-def rclone() -> str:
+def endpoint(settings: dict[str, Any], rootless: bool) -> tuple[str, int]:
+    """Return a container's address and port for ssh, out of what podman tells about its network."""
+    if rootless:
+        published = settings["Ports"]["22/tcp"][0]
+        return published["HostIp"] or "127.0.0.1", int(published["HostPort"])
+    return next(iter(settings["Networks"].values()))["IPAddress"], 22
+
+
+def rclone() -> Path:
     """Return the path of the object store's program.
 
     :raises LabError: it is not in this Python's environment.
@@ -249,7 +255,7 @@ def rclone() -> str:
     path = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     if not path:
         raise LabError("rclone is not installed: run lab/lab.py by the Python of .venv (make venv)")
-    return path
+    return Path(path)
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,11 @@ class State:
         self.ssh_config = directory / "ssh_config"
         self.s3 = directory / "s3.json"
 
-    def prepare(self, hosts: Iterable[str], s3_host: str) -> None:
+    def shared(self, host: str) -> Path:
+        """Return the directory that a host sees as ``/lab``."""
+        return self.directory / "hosts" / host
+
+    def prepare(self, hosts: Sequence[str], s3_host: str, s3_program: Path) -> None:
         """Make what does not exist yet: a second call changes nothing."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
@@ -55,20 +59,22 @@ class State:
         if not self.s3.exists():
             self._write_secret(self.s3, json.dumps(s3_credentials(s3_host), indent=2) + "\n")
         for host in hosts:
-            shared = self.directory / "hosts" / host
+            shared = self.shared(host)
             shared.mkdir(parents=True, exist_ok=True)
             shutil.copy(authority, shared / "ca.crt")
             shutil.copy(f"{key}.pub", shared / "authorized_keys")
             # sshd refuses keys that a group could have written.
             shared.chmod(0o755)
             (shared / "authorized_keys").chmod(0o644)
-        shared = self.directory / "hosts" / s3_host
+        shared = self.shared(s3_host)
         if not (shared / "server.crt").exists():
             self._openssl(
                 *("-x509", "-CA", "ca.crt", "-CAkey", "ca.key", "-subj", f"/CN={s3_host}"),
                 *("-addext", f"subjectAltName=DNS:{s3_host}", "-addext", "basicConstraints=critical,CA:FALSE"),
                 *("-keyout", f"hosts/{s3_host}/server.key", "-out", f"hosts/{s3_host}/server.crt"),
             )
+        if not (shared / "rclone").exists():
+            shutil.copy(s3_program, shared / "rclone")
         s3 = json.loads(self.s3.read_text())
         # rclone reads the variable as a CSV list, systemd takes the outer quotes away.
         pair = f"{s3['access_key']},{s3['secret_key']}"

@@ -1,7 +1,16 @@
 #!/bin/sh
 # Brings one lab host to its state; runs there as root, again on every `lab.py up`.
-# Arguments: any of postgresql:CLUSTER:PORT, mariadb, s3:BUCKET.
+# Arguments: any of postgresql:CLUSTER:PORT, mariadb, s3:BUCKET. The last line printed is the ssh host key.
 set -eu
+
+wait_for_boot() {
+    tries=300
+    until systemctl is-active --quiet ssh 2>/dev/null; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || { echo "sshd has not come up in a minute" >&2; exit 1; }
+        sleep 0.2
+    done
+}
 
 trust_authority() {
     target=/usr/local/share/ca-certificates/holdfast-lab.crt
@@ -14,14 +23,13 @@ postgresql() {
     version=$(ls /usr/lib/postgresql)
     [ -e "/etc/postgresql/$version/$1" ] ||
         pg_createcluster --port "$2" "$version" "$1" -- --data-checksums --no-sync >/dev/null
-    systemctl enable --quiet --now postgresql
     systemctl start "postgresql@$version-$1"
 }
 
 mariadb() {
     [ -d /var/lib/mysql/mysql ] ||
         mariadb-install-db --user=mysql --skip-test-db >/dev/null
-    systemctl enable --quiet --now mariadb
+    systemctl start mariadb
 }
 
 s3() {
@@ -31,7 +39,7 @@ s3() {
 Description=S3 object store (rclone)
 [Service]
 EnvironmentFile=/lab/s3.env
-ExecStart=/usr/local/bin/rclone serve s3 --addr :9000 --cert /lab/server.crt --key /lab/server.key --dir-cache-time 1s /srv/s3
+ExecStart=/lab/rclone serve s3 --addr :9000 --cert /lab/server.crt --key /lab/server.key --dir-cache-time 1s /srv/s3
 Restart=on-failure
 RestartSec=1
 [Install]
@@ -54,6 +62,7 @@ else:
 EOF
 }
 
+wait_for_boot
 trust_authority
 for service in "$@"; do
     IFS=:
@@ -62,3 +71,4 @@ for service in "$@"; do
     unset IFS
     "$@"
 done
+cat /etc/ssh/ssh_host_ed25519_key.pub

@@ -2,12 +2,17 @@
 # mmdebstrap customize hook: $1 is the root directory of the image.
 set -eu
 exec chroot "$1" sh -eu <<'EOF'
-# Data directories are made on each host, so that no two servers share an identity.
+# Data directories are made on each host: no two servers share an identity, and a server
+# without one does not start.
 pg_lsclusters --no-header | while read -r version cluster _; do
     pg_dropcluster "$version" "$cluster"
 done
 rm -rf /var/lib/mysql/*
-systemctl disable --quiet postgresql mariadb
+mkdir -p /etc/systemd/system/mariadb.service.d
+cat > /etc/systemd/system/mariadb.service.d/lab.conf <<'CONF'
+[Unit]
+ConditionPathExists=/var/lib/mysql/mysql
+CONF
 systemctl mask --quiet systemd-modules-load.service apt-daily.timer apt-daily-upgrade.timer
 
 useradd --create-home --shell /bin/bash ops
