@@ -121,6 +121,22 @@ def check(hosts: HostVars, locate: Optional[Locate] = None) -> List[Problem]:
     return sorted(problems)
 
 
+def instances(hosts: HostVars) -> Dict[str, List[Dict[str, Any]]]:
+    """Name, engine, port and service level of the instances of every host that has some. Call it after ``check``."""
+    found: Dict[str, List[Dict[str, Any]]] = {}
+    for host, variables in sorted(hosts.items()):
+        for raw in variables.get("db_instances") or ():
+            if not isinstance(raw, Mapping):
+                continue  # a template
+            facts = ENGINES.get(str(raw.get("engine")))
+            port = raw.get("port", facts.port if facts else None)
+            level = raw.get("service_level", DEFAULT_LEVEL)
+            found.setdefault(host, []).append(
+                {"name": raw.get("name"), "engine": raw.get("engine"), "port": port, "service_level": level}
+            )
+    return found
+
+
 def resolve(variables: Mapping[str, Any], *, host: str = "") -> List[Instance]:
     """The instances of one host from its rendered variables. Raises InvalidInventory with everything that is wrong."""
     checker = Checker(rendered=True)
