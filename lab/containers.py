@@ -125,12 +125,16 @@ def containers_conf(open_files: int) -> str:
     )
 
 
+def unified(mountinfo: str) -> bool:
+    """Whether a process with these mounts sees one cgroup hierarchy."""
+    return any(line.split()[4] == str(CGROUP_DIR) and " - cgroup2 " in line for line in mountinfo.splitlines())
+
+
 def _shows_unified(pid: int) -> bool:
     try:
-        mounts = Path(f"/proc/{pid}/mountinfo").read_text()
+        return unified(Path(f"/proc/{pid}/mountinfo").read_text())
     except OSError:
         return False
-    return any(line.split()[4] == str(CGROUP_DIR) and " - cgroup2 " in line for line in mounts.splitlines())
 
 
 def _namespace() -> int | None:

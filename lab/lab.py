@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+
 from containers import LABEL, LabError, Podman, connect, locked, release, run
 from images import build, reference
 from state import BUCKET, Address, State
