@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import host, setup
+from . import host, process, setup
 from .adapters import Adapters
 from .config import STATE, render
-from .errors import HoldfastError, NotInstalled
+from .errors import HoldfastError, NotInstalled, ServerUnavailable
 from .files import File
 from .host import Change, Manifest
 from .model import Instance
@@ -22,6 +23,8 @@ from .schedulers.systemd import Systemd
 from .setup import Setup
 
 SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"systemd": Systemd, "cron": Cron}
+
+RESTART_SECONDS = 300
 
 _HOST = ""  # stands in for an instance's name where a change is the host's
 
@@ -41,7 +44,7 @@ class Plan:
     setups: dict[str, Setup] = field(default_factory=dict)
     unconfigured: set[str] = field(default_factory=set)  # instances whose tools are not configured as they should be
     failures: list[HoldfastError] = field(default_factory=list)
-    server_failures: dict[str, list[HoldfastError]] = field(default_factory=dict)  # found before anything was changed
+    lacking: dict[str, list[HoldfastError]] = field(default_factory=dict)  # programs that tools of an instance miss
     notes: list[str] = field(default_factory=list)
 
     def host_diff(self) -> list[dict[str, str]]:
@@ -118,13 +121,14 @@ def apply(made: Plan) -> Outcome:
 
 def preview(made: Plan) -> Outcome:
     """The outcome that :func:`apply` would have, as far as it can be known beforehand."""
-    diff, failures, notes = made.host_diff(), list(made.failures), list(made.notes)
+    diff, failures = made.host_diff(), list(made.failures)
+    notes: list[str] = []
     for instance in made.instances:
         found = made.setups.get(instance.name)
         if not found:
             continue
         diff.extend(found.missing)
-        for error in made.server_failures[instance.name]:
+        for error in (*made.lacking[instance.name], *_errors(instance, found)):
             if error.code == NotInstalled.code:
                 notes.append(f"{instance.name}: {error.what}, so what its server needs cannot be told yet")
             else:
@@ -135,9 +139,7 @@ def preview(made: Plan) -> Outcome:
             )
         if _may_restart(made, instance, found):
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
-    outcome = _outcome(made, made.setups, diff, failures)
-    outcome.notes[:] = [*outcome.notes, *notes[len(made.notes) :]]
-    return outcome
+    return _outcome(made, made.setups, diff, failures, notes)
 
 
 def _plan_host(made: Plan) -> None:
@@ -166,8 +168,7 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     made.wanted.instances[name] = sorted(file.path for file in own)
     made.wanted.tools[name] = sorted(file.path for file in tools) or made.manifest.tools.get(name, [])
     made.setups[name] = found
-    errors = [*unknown, *(setup.revive(raw, name) for raw in found.errors)]
-    made.server_failures[name] = list({str(error): error for error in errors}.values())
+    made.lacking[name] = unknown
 
 
 def _tool_files(instance: Instance) -> tuple[list[File], list[HoldfastError]]:
@@ -222,19 +223,50 @@ def _change_files(made: Plan, failures: list[HoldfastError]) -> set[str]:
 def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures: list[HoldfastError]) -> Setup:
     """Repositories, marker and parameters, where the plan found anything to do, and the restart that was asked for."""
     found = made.setups[instance.name]
+    if made.lacking[instance.name]:
+        failures.extend(made.lacking[instance.name])
+        return found
     try:
         if found.missing or found.errors or instance.name in made.unconfigured:
             found = Setup(**run_as_owner(instance, partial(setup.set_up, instance)))
             diff.extend(found.missing)
-            failures.extend(setup.revive(raw, instance.name) for raw in found.errors)
+            failures.extend(_errors(instance, found))
         if _may_restart(made, instance, found):
-            with Adapters(instance) as adapters:
-                adapters.engine.restart()
+            restart_server(instance)
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
             found = Setup(**run_as_owner(instance, partial(setup.inspect, instance)))
     except HoldfastError as error:
         failures.append(_named(error, instance.name))
     return found
+
+
+def restart_server(instance: Instance) -> None:
+    """Restart the server of an instance and wait until it answers; root runs it.
+
+    Raises RestartRequired when nothing that Holdfast knows manages the server.
+    """
+    command = run_as_owner(instance, partial(_restart_command, instance))
+    process.run(command).check()
+    run_as_owner(instance, partial(_await, instance))
+
+
+def _restart_command(instance: Instance) -> list[str]:
+    with Adapters(instance) as adapters:
+        return list(adapters.engine.restart_command())
+
+
+def _await(instance: Instance) -> None:
+    deadline = time.monotonic() + RESTART_SECONDS
+    while True:
+        try:
+            with Adapters(instance) as adapters:
+                adapters.engine.inspect()
+        except ServerUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _may_restart(made: Plan, instance: Instance, found: Setup) -> bool:
@@ -253,7 +285,11 @@ def _schedule(made: Plan) -> None:
 
 
 def _outcome(
-    made: Plan, setups: Mapping[str, Setup], diff: list[dict[str, str]], failures: list[HoldfastError]
+    made: Plan,
+    setups: Mapping[str, Setup],
+    diff: list[dict[str, str]],
+    failures: list[HoldfastError],
+    notes: Sequence[str] = (),
 ) -> Outcome:
     instances, required = {}, []
     for instance in made.instances:
@@ -275,7 +311,8 @@ def _outcome(
                     "message": _restart_message(made, instance, found),
                 }
             )
-    return Outcome(diff, instances, required, list(made.notes), failures)
+    failures = list({str(error): error for error in failures}.values())
+    return Outcome(diff, instances, required, [*made.notes, *dict.fromkeys(notes)], failures)
 
 
 def _restart_message(made: Plan, instance: Instance, found: Setup) -> str:
@@ -285,6 +322,10 @@ def _restart_message(made: Plan, instance: Instance, found: Setup) -> str:
             f"{sentence}; until then its backups are not complete. Name it in backup_restart_instances when it may be"
         )
     return f"{sentence}; it is a {found.role}, so restart it by hand, or switch over first"
+
+
+def _errors(instance: Instance, found: Setup) -> list[HoldfastError]:
+    return [setup.revive(raw, instance.name) for raw in found.errors]
 
 
 def _named(error: HoldfastError, instance: str) -> HoldfastError:

@@ -17,16 +17,15 @@ def combine(
 ) -> list[Entry]:
     """The status of every instance of the fleet, sorted by name.
 
-    ``answers`` are the results of db_backup_info by host, with ``unreachable`` or ``msg`` where there is none. ``expected``
-    are the instances that the inventory has on each host. ``names`` chooses instances; empty means all.
+    ``answers`` are the results of db_backup_info by host, with ``unreachable`` or ``msg`` where there is none.
+    ``expected`` are the instances that the inventory has on each host. ``names`` chooses instances; empty means all.
     """
     found = []
     for host, answer in answers.items():
         told = {entry["instance"]: entry for entry in answer.get("instances", ())}
         written = {instance["name"]: instance for instance in expected.get(host, ())}
-        for name in sorted({*told, *written}):
-            if not names or name in names:
-                found.append(_entry(host, name, told.get(name), written.get(name), answer))
+        chosen = (name for name in {*told, *written} if not names or name in names)
+        found.extend(_entry(host, name, told.get(name), written.get(name), answer) for name in chosen)
     return sorted(found, key=lambda entry: str(entry["instance"]))
 
 

@@ -261,8 +261,7 @@ def _write_bytes(path: str, content: bytes, mode: int) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    os.chown(temporary, 0, 0)
-    os.chmod(temporary, mode)
+    _own(temporary, mode, "root")
     os.replace(temporary, path)
 
 

@@ -46,12 +46,12 @@ def inspect(instance: Instance, *, configured: bool = True) -> dict[str, Any]:
     """
     found = Setup()
     with Adapters(instance) as adapters:
-        with _collect(found):
-            _server(adapters, found, change=False)
         for repository, tool in _homes(adapters) if configured else ():
             with _collect(found):
                 if not tool.is_initialised(repository):
                     found.missing.append(_initialised(instance, repository, tool))
+        with _collect(found):
+            _server(adapters, found, change=False)
         with _collect(found):
             found.notes.extend(adapters.physical.notes())
     return vars(found)

@@ -35,8 +35,11 @@ class Engine(Protocol):
     def apply_settings(self, settings: Sequence[Setting]) -> None:
         """Write the parameters into the server's configuration and reload; those that need a restart stay pending."""
 
-    def restart(self) -> None:
-        """Restart the server through its service manager and wait until it answers. Needs root."""
+    def restart_command(self) -> Sequence[str]:
+        """The command with which root restarts the server through its service manager. Raises RestartRequired if unknown.
+
+        Nobody but the owner may log in to the server, and nobody but root may restart it: so neither does all of it.
+        """
 
     def ensure_marker(self) -> bool:
         """Create the table that markers go to. Returns whether anything changed. Does nothing on a replica."""
