@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import host, process, setup
+from . import host, setup
 from .adapters import Adapters
 from .config import STATE, render
-from .errors import HoldfastError, NotInstalled, ServerUnavailable
+from .errors import HoldfastError, NotInstalled
 from .files import File
 from .host import Change, Manifest
 from .model import Instance
@@ -23,8 +22,6 @@ from .schedulers.systemd import Systemd
 from .setup import Setup
 
 SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"systemd": Systemd, "cron": Cron}
-
-RESTART_SECONDS = 300
 
 _HOST = ""  # stands in for an instance's name where a change is the host's
 
@@ -232,41 +229,13 @@ def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures
             diff.extend(found.missing)
             failures.extend(_errors(instance, found))
         if _may_restart(made, instance, found):
-            restart_server(instance)
+            with Adapters(instance) as adapters:
+                adapters.engine.restart()
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
             found = Setup(**run_as_owner(instance, partial(setup.inspect, instance)))
     except HoldfastError as error:
         failures.append(_named(error, instance.name))
     return found
-
-
-def restart_server(instance: Instance) -> None:
-    """Restart the server of an instance and wait until it answers; root runs it.
-
-    Raises RestartRequired when nothing that Holdfast knows manages the server.
-    """
-    command = run_as_owner(instance, partial(_restart_command, instance))
-    process.run(command).check()
-    run_as_owner(instance, partial(_await, instance))
-
-
-def _restart_command(instance: Instance) -> list[str]:
-    with Adapters(instance) as adapters:
-        return list(adapters.engine.restart_command())
-
-
-def _await(instance: Instance) -> None:
-    deadline = time.monotonic() + RESTART_SECONDS
-    while True:
-        try:
-            with Adapters(instance) as adapters:
-                adapters.engine.inspect()
-        except ServerUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-        else:
-            return
 
 
 def _may_restart(made: Plan, instance: Instance, found: Setup) -> bool:

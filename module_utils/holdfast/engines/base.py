@@ -35,10 +35,11 @@ class Engine(Protocol):
     def apply_settings(self, settings: Sequence[Setting]) -> None:
         """Write the parameters into the server's configuration and reload; those that need a restart stay pending."""
 
-    def restart_command(self) -> Sequence[str]:
-        """The command with which root restarts the server through its service manager. Raises RestartRequired if unknown.
+    def restart(self) -> None:
+        """Restart the server through its service manager and wait until it answers. Needs root.
 
-        Nobody but the owner may log in to the server, and nobody but root may restart it: so neither does all of it.
+        Root may not log in to the server: what has to be asked of it is asked as the owner. Raises RestartRequired when
+        nothing that Holdfast knows manages the server.
         """
 
     def ensure_marker(self) -> bool:

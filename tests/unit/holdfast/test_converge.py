@@ -49,10 +49,7 @@ class Server:
             else:
                 self.parameters[item.name][0] = item.wanted
 
-    def restart_command(self):
-        return ["restart", self.role]
-
-    def restarted(self):
+    def restart(self):
         self.done.append("restarted")
         for name in self.pending:
             self.parameters[name][0] = self.parameters[name][1]
@@ -75,7 +72,7 @@ class Adapters:
         self.logical = SimpleNamespace(**{**vars(self.physical), "name": "logical"})
         self.settings = self.server.settings
         self.apply_settings = self.server.apply_settings
-        self.restart_command = self.server.restart_command
+        self.restart = self.server.restart
 
     def __enter__(self):
         return self
@@ -194,7 +191,6 @@ def lab(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "Adapters", lambda instance: Adapters(instance, made.servers))
     monkeypatch.setattr(converge, "run_as_owner", lambda _, call: json.loads(json.dumps(call())))
     monkeypatch.setattr(systemd.process, "run", made.jobs)
-    monkeypatch.setattr(converge, "restart_server", lambda instance, *_: made.servers[instance.name].restarted())
     monkeypatch.setattr(systemd.Systemd, "check", lambda _: None)
     monkeypatch.setattr(cron.Cron, "check", lambda _: None)
     return made
