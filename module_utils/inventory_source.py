@@ -7,7 +7,9 @@ with 0 when there is none, with 1 when there are some, and with 2 when the inven
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,10 +73,17 @@ def read(sources: Sequence[str]) -> Source:
             raise InvalidInput("there is no such inventory", where=source, remedy="Name a file or a directory")
     # Ansible would warn and go on without the file; it reads this when it is imported.
     os.environ.setdefault("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "true")
-    from ansible.errors import AnsibleError
-    from ansible.inventory.manager import InventoryManager
-    from ansible.parsing.dataloader import DataLoader
-    from ansible.vars.manager import VariableManager
+    try:
+        from ansible.errors import AnsibleError
+        from ansible.inventory.manager import InventoryManager
+        from ansible.parsing.dataloader import DataLoader
+        from ansible.vars.manager import VariableManager
+    except ModuleNotFoundError:
+        raise InvalidInput(
+            "this Python has no Ansible",
+            where=sys.executable,
+            remedy="Use the Python that runs Ansible: ansible_python_interpreter is ansible_playbook_python",
+        ) from None
 
     loader = DataLoader()
     _unlock(loader)
@@ -93,6 +102,32 @@ def read(sources: Sequence[str]) -> Source:
         except AnsibleError as error:
             problems.append(_unreadable(host.name, error))
     return Source(hosts, _once(problems))
+
+
+def read_apart(sources: Sequence[str], *, config: str = "") -> dict[str, Any]:
+    """``problems`` and ``instances`` of inventories, read by a Python process of its own.
+
+    A module cannot read them in its own process: it runs with the few files of Ansible that were shipped with it.
+    ``config`` is the path of Ansible's configuration. Raises InvalidInput as ``read`` does.
+    """
+    program = "import sys; sys.path.append(sys.argv.pop(1)); import inventory_source; sys.exit(inventory_source.main())"
+    environment = {**os.environ, **({"ANSIBLE_CONFIG": config} if config else {})}
+    done = subprocess.run(
+        [sys.executable, "-c", program, os.path.dirname(__file__), "--json", "--", *sources],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        words = " ".join(done.stderr.split())[-500:]
+        raise InvalidInput(f"the inventory cannot be read: {words}", where=", ".join(sources)) from None
+    if "error" in found:
+        error = found["error"]
+        raise InvalidInput(error["what"], where=error["where"], remedy=error["remedy"])
+    return found
 
 
 def _unlock(loader: DataLoader) -> None:
@@ -152,25 +187,28 @@ def _plain(value: Any) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the inventories of the command line and return the exit code."""
-    parser = argparse.ArgumentParser(prog="inventory_source.py", description="Check an inventory before any host is touched.")
+    parser = argparse.ArgumentParser(prog="inventory_source.py", description="Check an inventory, reaching no host.")
     parser.add_argument("inventory", nargs="+", help="file or directory; several are merged as Ansible merges them")
-    sources = parser.parse_args(argv).inventory
+    parser.add_argument("--json", action="store_true", help="print problems and instances as JSON")
+    options = parser.parse_args(argv)
+    name = ", ".join(options.inventory)
     try:
-        source = read(sources)
-        problems = source.check()
+        source = read(options.inventory)
     except InvalidInput as error:
-        print(error, file=sys.stderr)
+        print(
+            json.dumps({"error": error.as_dict()}) if options.json else error,
+            file=sys.stdout if options.json else sys.stderr,
+        )
         return 2
-    for problem in problems:
-        print(problem)
-    name = ", ".join(sources)
-    if problems:
+    problems, instances = source.check(), inventory.instances(source.plain())
+    if options.json:
+        print(json.dumps({"problems": [problem.as_dict() for problem in problems], "instances": instances}, indent=2))
+    elif problems:
+        print(*problems, sep="\n")
         print(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
-        return 1
-    instances = inventory.instances(source.plain())
-    count = sum(map(len, instances.values()))
-    print(f"{name}: no problems in {count} instances on {len(instances)} hosts")
-    return 0
+    else:
+        print(f"{name}: no problems in {sum(map(len, instances.values()))} instances on {len(instances)} hosts")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ _UPKEEP: Mapping[Job, str] = {Job.VERIFY: "daily", Job.EXPIRE: "daily", Job.REST
 _PHYSICAL = (Job.FULL, Job.DIFFERENTIAL, Job.INCREMENTAL)
 _KEEP_KEYS = ("full", "differential", "incremental", "log", "logical", "archive", "minimum_full")
 _GFS = {"daily": 1, "weekly": 7, "monthly": 31, "yearly": 366}
+_MOST = 9999  # backups that a count keeps
 _LEVEL_KEYS = ("rpo", "rto", *map(str, _SCHEDULED), "log", "keep", *map(str, _UPKEEP))
 _CRON_VALID = f"{schedule.CRON_FORM}, or one of {', '.join(schedule.WORDS)}"
 
@@ -126,12 +127,12 @@ def log_interval(rpo: timedelta) -> timedelta:
 def read_level(name: str, raw: object, check: Checker, path: Path) -> Level:
     """Read a level and note everything that is wrong with it, objectives that its schedule cannot meet included."""
     level = Level(name)
+    before = len(check.issues)
     given = check.mapping(path, raw, _LEVEL_KEYS, ("rpo", "rto", "full", "keep"))
     if given is None:
         level.templated = True
         return level
     level.templated = any(check.is_template(value) for value in given.values())
-    before = len(check.issues)
     if "rpo" in given:
         level.rpo = check.duration((*path, "rpo"), given["rpo"])
     if "rto" in given:
@@ -172,7 +173,7 @@ def _read_keep(level: Level, raw: object, check: Checker, path: Path) -> None:
         if kind == "log":
             level.keep_log = check.duration((*path, kind), value)
         elif kind == "minimum_full":
-            level.minimum_full = check.whole((*path, kind), value, 1) or level.minimum_full
+            level.minimum_full = check.whole((*path, kind), value, 1, _MOST) or level.minimum_full
         elif kind in _KEEP_KEYS:
             keep = _read_rule(kind, value, check, (*path, kind))
             if keep is not None:
@@ -185,7 +186,7 @@ def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Optional
     if check.is_template(value):
         return None
     if isinstance(value, int) and not isinstance(value, bool):
-        count = check.whole(path, value, 1)
+        count = check.whole(path, value, 1, _MOST)
         return None if count is None else Keep(count=count)
     if not isinstance(value, Mapping):
         age = check.duration(path, value) if isinstance(value, str) else None
@@ -200,7 +201,9 @@ def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Optional
     for name in known:
         if name in rule:
             where = (*path, name)
-            found[name] = check.duration(where, rule[name]) if name == "age" else check.whole(where, rule[name], 1)
+            found[name] = (
+                check.duration(where, rule[name]) if name == "age" else check.whole(where, rule[name], 1, _MOST)
+            )
     complete = len(check.issues) == before and None not in found.values()
     return Keep(**found) if complete else None
 
@@ -209,13 +212,14 @@ def _check_rpo(level: Level, check: Checker, path: Path) -> None:
     assert level.rpo is not None
     where, text = (*path, "rpo"), format_duration(level.rpo)
     if level.log:
-        smallest = min(ENGINES[name].smallest_rpo for name in supported())
-        if level.rpo < smallest:
+        facts = min((ENGINES[name] for name in supported()), key=lambda facts: facts.smallest_rpo)
+        if level.rpo < facts.smallest_rpo:
+            interval = format_duration(facts.log_interval)
             check.note(
                 where,
                 text,
-                "cannot be met: the log is saved at most once a minute and then uploaded",
-                f"{format_duration(smallest)} or more",
+                f"cannot be met: the log is saved at most every {interval} and then uploaded",
+                f"{format_duration(facts.smallest_rpo)} or more",
             )
         return
     gap = level.gap(*_PHYSICAL)

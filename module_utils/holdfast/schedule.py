@@ -218,7 +218,7 @@ def coincide(one: Cron, other: Cron) -> bool:
     """Whether the two are ever due in the same minute."""
     if not set(one.times()) & set(other.times()):
         return False
-    return any(one.matches_day(day) and other.matches_day(day) for kind in _YEARS.values() for day in kind)
+    return any(one.matches_day(day) and other.matches_day(day) for days in _years().values() for day in days)
 
 
 def _days_of(year: int) -> List[date]:
@@ -232,8 +232,10 @@ def _kind(year: int) -> Tuple[int, int]:
     return first.weekday(), (date(year + 1, 1, 1) - first).days
 
 
-# One year of each of the 14 kinds.
-_YEARS: Dict[Tuple[int, int], List[date]] = {_kind(year): _days_of(year) for year in range(2000, 2028)}
+@lru_cache(maxsize=None)
+def _years() -> Dict[Tuple[int, int], List[date]]:
+    """One year of each of the 14 kinds."""
+    return {_kind(year): _days_of(year) for year in range(2000, 2028)}
 
 
 class _Runs(NamedTuple):
@@ -253,7 +255,7 @@ def _longest_gap(crons: FrozenSet[Cron]) -> timedelta:
         week = _period_runs(crons, _days_of(2000)[:7])
         assert week is not None
         return timedelta(minutes=max(week.gap, 7 * _DAY - week.last + week.first))
-    kinds = {kind: _period_runs(crons, days) for kind, days in _YEARS.items()}
+    kinds = {kind: _period_runs(crons, days) for kind, days in _years().items()}
     longest, last, start = 0, None, 0
     # The calendar repeats after 400 years; the first run after them can be 8 years later.
     for year in range(2000, 2409):

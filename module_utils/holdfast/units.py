@@ -6,8 +6,9 @@ import re
 from datetime import datetime, timedelta, timezone
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"^(?P<number>[1-9][0-9]*)(?P<unit>[smhdw])$")
+_DURATION = re.compile(r"^(?P<number>[1-9][0-9]*)(?P<unit>[smhdw])\Z")
 DURATION_FORM = "a whole number and one of s, m, h, d, w, for example 15m, 1h or 7d"
+_LONGEST = 100 * 366 * 86400  # a hundred years: no instant minus a duration leaves the calendar
 
 
 def parse_duration(text: object) -> timedelta:
@@ -15,7 +16,10 @@ def parse_duration(text: object) -> timedelta:
     match = _DURATION.match(text) if isinstance(text, str) else None
     if not match:
         raise ValueError(f"a duration is {DURATION_FORM}")
-    return timedelta(seconds=int(match["number"]) * _SECONDS[match["unit"]])
+    seconds = int(match["number"]) * _SECONDS[match["unit"]]
+    if seconds > _LONGEST:
+        raise ValueError(f"a duration is at most a hundred years: {DURATION_FORM}")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:

@@ -8,7 +8,8 @@ from typing import FrozenSet, Mapping, Tuple
 
 from ..model import BackupType
 
-_FULL_INCREMENTAL = frozenset({BackupType.FULL, BackupType.INCREMENTAL, BackupType.LOG, BackupType.LOGICAL})
+_FULL = frozenset({BackupType.FULL, BackupType.LOG, BackupType.LOGICAL})
+_FULL_INCREMENTAL = _FULL | {BackupType.INCREMENTAL}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ ENGINES: Mapping[str, EngineFacts] = {
         EngineFacts("postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", frozenset(BackupType)),
         EngineFacts("mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _FULL_INCREMENTAL),
         EngineFacts("mysql", "MySQL", False, 3306, "mysql", "xtrabackup", "mysqldump", _FULL_INCREMENTAL),
-        EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "pbm", "mongodump", _FULL_INCREMENTAL),
+        EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "mongodump", "mongodump", _FULL),
         EngineFacts(
             "mssql",
             "SQL Server",
