@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOSTS_FILE = ROOT / "lab" / "hosts.yml"
 SETUP = ROOT / "lab" / "host" / "setup.sh"
 SETUP_SECONDS = 120
+# Clones of the repository on one machine must not meet in podman, where names are the machine's.
+TREE = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -102,6 +105,7 @@ class Lab:
             raise LabError(f"'{name}' is no name for a lab: use up to 21 of a-z, 0-9 and -, a letter first")
         self.name = name
         self.plan = plan
+        self.labels = [f"label={LABEL}={name}", f"label={LABEL}.tree={ROOT}"]
         self.state = State(ROOT / ".lab" / name)
         self.podman: Podman = connect()
         self.started = time.monotonic()
@@ -113,12 +117,11 @@ class Lab:
 
     def container(self, host: str) -> str:
         """Return the name of a host's container."""
-        return f"holdfast-{self.name}-{host}"
+        return f"holdfast-{self.name}-{TREE}-{host}"
 
     def up(self) -> None:
         """Bring every host to its state; what is there already is kept."""
         object_store = rclone()
-        self._refuse_other_tree()
         self._images()
         self.state.prepare([host.name for host in self.plan.hosts], self.plan.s3_host, object_store)
         network = self._network()
@@ -175,12 +178,7 @@ class Lab:
         return {host.name: found.get(self.container(host.name), "absent") for host in self.plan.hosts}
 
     def _labelled(self, *command: str) -> list[str]:
-        return self.podman(*command, "--filter", f"label={LABEL}={self.name}").splitlines()
-
-    def _refuse_other_tree(self) -> None:
-        trees = set(self._labelled("ps", "--all", f'--format={{{{index .Labels "{LABEL}.tree"}}}}'))
-        if trees - {str(ROOT)}:
-            raise LabError(f"lab '{self.name}' belongs to {trees.pop()}: take it down there or use --name")
+        return self.podman(*command, *(f"--filter={label}" for label in self.labels)).splitlines()
 
     def _images(self) -> None:
         with locked(ROOT / ".lab" / "images.lock"):
@@ -203,7 +201,7 @@ class Lab:
             return existing[0]
         # A name used before can meet the DNS server of the network that had it.
         name = f"holdfast-{self.name}-{secrets.token_hex(3)}"
-        return self.podman("network", "create", f"--label={LABEL}={self.name}", name)
+        return self.podman("network", "create", *(f"--{label}" for label in self.labels), name)
 
     def _host(self, host: Host, state: str, network: str) -> str:
         """Bring one host to its state and return its ssh host key."""
@@ -224,7 +222,7 @@ class Lab:
         options = [
             *("--privileged", "--systemd=always", f"--hostname={host.name}"),
             *(f"--network={network}", f"--network-alias={host.name}"),
-            *(f"--label={LABEL}={self.name}", f"--label={LABEL}.tree={ROOT}"),
+            *(f"--{label}" for label in self.labels),
             f"--volume={self.state.shared(host.name)}:/lab:ro",
             *(f"--volume={directory}" for directory in host.volumes),
         ]
