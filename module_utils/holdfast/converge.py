@@ -142,7 +142,8 @@ def preview(made: Plan) -> Outcome:
 def _plan_host(made: Plan) -> None:
     changes: list[Change | None] = [directory.change() for directory in host.host_directories()]
     changes.extend(host.runner_changes())
-    for file in host.host_files(made.instances):
+    scheduling = made.scheduler.host_files() if made.instances else []
+    for file in [*host.host_files(made.instances), *scheduling]:
         made.wanted.host.append(file.path)
         changes.append(host.file_change(file, made.manifest))
     made.wanted.host.sort()
@@ -159,7 +160,8 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
     configured = not configuring and not unknown
     found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
-    made.changes.extend((name, change) for change in [*changes, *configuring] if change)
+    planned = {change.subject for _, change in made.changes}
+    made.changes.extend((name, item) for item in [*changes, *configuring] if item and item.subject not in planned)
     if not configured:
         made.unconfigured.add(name)
     made.wanted.instances[name] = sorted(file.path for file in own)
@@ -248,7 +250,7 @@ def _schedule(made: Plan) -> None:
         scheduler().retire(gone)
     for change in made.removals:
         change.apply()
-    units = {path for paths in made.wanted.instances.values() for path in paths}
+    units = {path for paths in (made.wanted.host, *made.wanted.instances.values()) for path in paths}
     changed = [change.subject for _, change in made.changes if change.subject in units]
     made.scheduler.activate([*changed, *gone], made.inactive)
 

@@ -11,6 +11,7 @@ import os
 import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Callable
 
 from . import config, files, runner
@@ -138,9 +139,13 @@ def instance_directories(instance: Instance) -> list[Directory]:
     found = [Directory(instance.state_directory, 0o750, instance.os_user)]
     for repository in instance.repositories:
         for path in local_directories(instance, repository):
-            found.append(Directory(os.path.dirname(path), shared=True))
+            root = repository.settings["path"]
+            inside = os.path.relpath(os.path.dirname(path), root).split("/")
+            found.extend(
+                Directory(os.path.normpath(item), shared=True) for item in accumulate([root, *inside], os.path.join)
+            )
             found.append(Directory(path, 0o750, instance.os_user))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def placeholders(instance: Instance) -> list[Placeholder]:

@@ -59,6 +59,9 @@ class Scheduler(Protocol):
     def check(self) -> None:
         """Raise InvalidInput when this host has no such scheduler."""
 
+    def host_files(self) -> list[File]:
+        """Every file that the jobs of all instances need."""
+
     def files(self, instance: Instance) -> list[File]:
         """Every file that the jobs of an instance need."""
 

@@ -16,9 +16,24 @@ DIRECTORY = "/etc/systemd/system"
 _STAMPS = "/var/lib/systemd/timers"
 _HEADER = "# Written by Holdfast; changes made here are lost.\n"
 
+COMMON = f"{DIRECTORY}/holdfast-.service.d/holdfast.conf"  # systemd applies it to every service whose name starts so
+
 # Jobs write to repositories, state and the tool's spool, wherever these are; nothing is in /usr, /boot or a home.
 # No private /tmp: pgBackRest keeps the locks there that it shares with the archiving of the server.
-_SANDBOX = """\
+_COMMON = """\
+# Written by Holdfast; changes made here are lost.
+[Unit]
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+KillMode=control-group
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+CPUWeight=20
+IOWeight=20
+UMask=0027
 NoNewPrivileges=true
 CapabilityBoundingSet=
 ProtectSystem=full
@@ -51,6 +66,10 @@ class Systemd:
                 where="scheduler systemd",
                 remedy="Set backup_scheduler to cron",
             )
+
+    def host_files(self) -> list[File]:
+        """What the services of all jobs have in common."""
+        return [File(COMMON, _COMMON)]
 
     def files(self, instance: Instance) -> list[File]:
         """A service and a timer for each job."""
@@ -104,8 +123,6 @@ def _service(job: ScheduledJob) -> str:
         + f"""\
 [Unit]
 Description=Holdfast {job.job} of {job.instance}
-Wants=network-online.target
-After=network-online.target
 
 [Service]
 Type=oneshot
@@ -113,16 +130,8 @@ User={job.user}
 ExecStart={" ".join(job.command)}
 ExecStopPost={" ".join(job.cleanup)}
 TimeoutStartSec={int(job.limit.total_seconds())}
-KillMode=control-group
-Nice=10
-IOSchedulingClass=best-effort
-IOSchedulingPriority=7
-CPUWeight=20
-IOWeight=20
-UMask=0027
 """
         + _quiet(job)
-        + _SANDBOX
     )
 
 

@@ -173,3 +173,9 @@ def test_systemd_takes_the_units(tmp_path):
     units = sorted(str(path) for path in tmp_path.iterdir())
     verified = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     assert [line for line in verified.stderr.splitlines() if "holdfast-" in line] == []
+
+
+def test_what_all_jobs_share_is_in_one_file_that_systemd_applies_to_each():
+    (common,) = systemd.Systemd().host_files()
+    assert common.path == "/etc/systemd/system/holdfast-.service.d/holdfast.conf"
+    assert {"Nice=10", "CPUWeight=20", "KillMode=control-group"} <= set(common.content.splitlines())
