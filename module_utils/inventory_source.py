@@ -141,7 +141,11 @@ def _unlock(loader: DataLoader) -> None:
 
 
 def _unreadable(host: str, error: Exception) -> inventory.Problem:
-    location = _origin(getattr(error, "obj", None)) or inventory.Location("", 0)
+    location = None
+    cause: BaseException | None = error
+    while cause is not None and location is None:
+        location, cause = _origin(getattr(cause, "obj", None)), cause.__cause__ or cause.__context__
+    location = location or inventory.Location("", 0)
     message = " ".join(str(getattr(error, "message", error)).split())
     remedy = "a vault password in ANSIBLE_VAULT_PASSWORD_FILE" if "vault" in message.lower() else ""
     return inventory.Problem(*location, host, "variables", "", f"cannot be read: {message}", remedy)

@@ -32,6 +32,7 @@ _INSTANCE_KEYS = (
     "socket_directory",
     "options",
 )
+_SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 _TIME_LIMIT = "time_limit_"
 _SIMILAR = 0.84
 
@@ -301,7 +302,7 @@ def _choose_repositories(
     where = (*path, "repositories")
     names = _texts(where, given["repositories"], check, "names of repositories")
     if not names and isinstance(given["repositories"], (list, tuple)) and not given["repositories"]:
-        check.note(where, "", "is empty", "names of repositories, the first one for regular backups")
+        check.note(where, None, "is empty", "names of repositories, the first one for regular backups")
     for index, name in enumerate(names):
         if known is not None and name not in known:
             hint = f"{did_you_mean(name, known)}repositories are {', '.join(known) or 'none'}"
@@ -357,7 +358,11 @@ def _key(path: Path, variables: Mapping[str, Any]) -> str:
 def _shown(issue: Issue) -> str:
     if issue.value is None or isinstance(issue.value, (Mapping, list, tuple)):
         return ""
-    if issue.value == HIDDEN:
+    # What stands under an unknown key of a repository may be a secret whose key is misspelt.
+    unknown = issue.at_key and len(issue.path) > 2
+    if issue.value == HIDDEN or (
+        unknown and (issue.path[0] == "db_repositories" or _SECRET.search(str(issue.path[-1])))
+    ):
         return HIDDEN
     text = str(issue.value)
     return repr(text if len(text) <= 60 else text[:57] + "...") if isinstance(issue.value, str) else text

@@ -10,10 +10,10 @@ from ..validation import HIDDEN, Checker, Path
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\]")
 _ENDPOINT = re.compile(rf"(?:{_HOST.pattern})(?::[0-9]{{1,5}})?")
-_ABSOLUTE = re.compile(r"/[^\0\n]*")
+_ABSOLUTE = re.compile(r"/+[^/\0\n][^\0\n]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_PREFIX = re.compile(r"/?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*")
+_PREFIX = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
 class _Setting(NamedTuple):
