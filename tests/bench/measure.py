@@ -1,0 +1,208 @@
+"""Runs on a database host, as root: times commands in turn and prints one JSON object with every run.
+
+Each round runs every variant once, in an order that moves by one place a round, so that a slow minute of the machine or a
+warm cache favours none of them. What a variant leaves behind is removed outside the measured time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+WORK = "/var/lib/holdfast/bench"
+
+
+@dataclass
+class Variant:
+    """One way to do the job. ``command`` is what a person would type; ``seconds`` reads the time from its output, if given."""
+
+    name: str
+    command: str
+    user: str
+    clean: list[str] = field(default_factory=list)  # shell commands, as root, before and after every run
+    seconds: Callable[[str], float] | None = None
+
+
+def shell(command: str, user: str = "root") -> str:
+    """Run a shell command as a user and return its output. Raises CalledProcessError with that output."""
+    script = f"set -eo pipefail; cd /; {command}"
+    argv = ["runuser", "-u", user, "--", "bash", "-c", script] if user != "root" else ["bash", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"failed ({done.returncode}): {command}\n{done.stderr[-2000:]}{done.stdout[-500:]}")
+    return done.stdout
+
+
+def run_once(variant: Variant) -> dict[str, float]:
+    """Wall seconds of one run, and the CPU seconds of its process tree (the servers' own are not in it)."""
+    for command in variant.clean:
+        shell(command)
+    os.sync()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    output = shell(variant.command, variant.user)
+    wall = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for command in variant.clean:
+        shell(command)
+    if variant.seconds:
+        wall = variant.seconds(output)
+    return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+def postgresql(instance: str) -> dict[str, list[Variant]]:
+    """Backups and restores of a PostgreSQL instance."""
+    stanza = shlex.quote(instance)
+    status = json.loads(shell(f"holdfast status {stanza} --json || true"))[0]
+    major = status["version"].split(".")[0]
+    tools = f"/usr/lib/postgresql/{major}/bin"
+    newest_full = (
+        f"pgbackrest info --stanza={stanza} --repo=1 --output=json | python3 -c "
+        "\"import json,sys; print([b['label'] for b in json.load(sys.stdin)[0]['backup']][-1])\""
+    )
+    # The first full backup stays: without one, expiring the measured one would be refused.
+    drop = (
+        f"n=$(runuser -u postgres -- pgbackrest info --stanza={stanza} --repo=1 --output=json | grep -o '\"label\"' | wc -l); "
+        f"if [ $n -gt 1 ]; then runuser -u postgres -- pgbackrest expire --stanza={stanza} --repo=1 "
+        f"--set=$(runuser -u postgres -- bash -c {shlex.quote(newest_full)}) >/dev/null; fi"
+    )
+    target = f"{WORK}/target"
+    fresh = f"rm -rf {target}; install -d -o postgres -g postgres -m 0700 {target}"
+    port = status["port"]
+    backup = [
+        Variant("holdfast backup", f"holdfast backup {stanza} --type full --json", "postgres", [drop]),
+        Variant(
+            "pgbackrest, same settings", f"pgbackrest --stanza={stanza} --repo=1 --type=full backup", "postgres", [drop]
+        ),
+        Variant(
+            "pg_basebackup, server zstd 3, 2 workers",
+            f"{tools}/pg_basebackup -p {port} -c fast -D {target} -Ft --compress=server-zstd:level=3,workers=2",
+            "postgres",
+            [fresh],
+        ),
+        Variant(
+            "pg_dump -Fd -j2 -Z zstd:3",
+            f"{tools}/pg_dump -p {port} -Fd -j2 -Z zstd:3 -f {target}/d bench",
+            "postgres",
+            [fresh],
+        ),
+    ]
+    if int(major) < 16:
+        backup[-1] = Variant(
+            "pg_dump -Fd -j2 -Z0", f"{tools}/pg_dump -p {port} -Fd -j2 -Z0 -f {target}/d bench", "postgres", [fresh]
+        )
+    by_hand = (
+        f"pgbackrest --stanza={stanza} --repo=1 --pg1-path={target}/d --archive-mode=off --process-max=$(nproc) "
+        f"--tablespace-map-all={target}/t --lock-path={target}/l --spool-path={target}/s --archive-async "
+        f"--archive-get-queue-max=512MiB restore && "
+        f"printf \"port=5999\\nunix_socket_directories='{target}'\\nlisten_addresses=''\\narchive_mode=off\\nautovacuum=off\\n"
+        f"max_connections=200\\nshared_buffers='256MB'\\nhba_file='{target}/hba'\\n\" > {target}/postgresql.conf && "
+        f"echo 'local all all trust' > {target}/hba && "
+        f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null && "
+        f"until [ \"$(psql -h {target} -p 5999 -Atc 'select pg_is_in_recovery()' postgres 2>/dev/null)\" = f ]; do sleep 0.1; done"
+    )
+    stop = f"[ ! -e {target}/d/postmaster.pid ] || runuser -u postgres -- {tools}/pg_ctl -D {target}/d -m immediate -w stop >/dev/null"
+    restore = [
+        Variant(
+            "holdfast restore-test, until the server answers",
+            f"holdfast restore-test {stanza} --json",
+            "postgres",
+            [],
+            rto,
+        ),
+        Variant("pgbackrest restore and start, by hand", by_hand, "postgres", [stop, fresh]),
+    ]
+    return {"backup": backup, "restore": restore}
+
+
+def mariadb(instance: str) -> dict[str, list[Variant]]:
+    """Backups and restores of a MariaDB instance."""
+    name = shlex.quote(instance)
+    target = f"{WORK}/target"
+    fresh = f"rm -rf {target}; install -d -o mysql -g mysql -m 0700 {target}"
+    own = f"{WORK}/restic"
+    if not os.path.exists(f"{own}/config"):
+        shell(f"rm -rf {own} && install -d -o mysql -g mysql {own}")
+        shell(f"RESTIC_PASSWORD=bench restic -q -r {own} --no-cache init", "mysql")
+    stream = f"mariadb-backup --backup --stream=xbstream --parallel=2 --target-dir={target}/t 2>/dev/null"
+    restic = f"RESTIC_PASSWORD=bench GOMAXPROCS=2 restic -q -r {own} --cache-dir {WORK}/cache"
+    backup = [
+        Variant("holdfast backup", f"holdfast backup {name} --type full --json", "mysql"),
+        Variant(
+            "mariadb-backup into restic, by hand",
+            f"{stream} | {restic} backup --stdin --stdin-filename full.xb",
+            "mysql",
+            [fresh],
+        ),
+        Variant(
+            "mariadb-backup | zstd -1 -T2 into a directory",
+            f"{stream} | zstd -q -1 -T2 -o {target}/full.zst",
+            "mysql",
+            [fresh],
+        ),
+        Variant(
+            "mariadb-dump | zstd -1 -T2",
+            f"mariadb-dump --single-transaction --all-databases | zstd -q -1 -T2 -o {target}/d.zst",
+            "mysql",
+            [fresh],
+        ),
+    ]
+    by_hand = (
+        f"mkdir {target}/d && {restic} dump latest full.xb | mbstream -x -C {target}/d -p 2 && "
+        f"mariadb-backup --prepare --target-dir={target}/d --use-memory=256M 2>/dev/null && "
+        f"(mariadbd --no-defaults --datadir={target}/d --socket={target}/s --pid-file={target}/p --skip-networking "
+        f"--innodb-buffer-pool-size=256M 2>{target}/log & ) && "
+        f"until mariadb-admin -S {target}/s ping >/dev/null 2>&1; do sleep 0.1; done"
+    )
+    stop = f"[ ! -e {target}/p ] || {{ kill $(cat {target}/p); while [ -e {target}/p ]; do sleep 0.1; done; }}"
+    restore = [
+        Variant(
+            "holdfast restore-test, until the server answers", f"holdfast restore-test {name} --json", "mysql", [], rto
+        ),
+        Variant("restic dump, mbstream, prepare and start, by hand", by_hand, "mysql", [stop, fresh]),
+    ]
+    return {"backup": backup, "restore": restore}
+
+
+def rto(output: str) -> float:
+    """The restore time that a restore test measured: up to the first answer, without the checks after it."""
+    (record,) = json.loads(output).values()
+    return float(record["restore_test"]["rto_seconds"])
+
+
+def main() -> None:
+    """Run the rounds and print the result as JSON; progress goes to standard error."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engine", choices=["postgresql", "mariadb"])
+    parser.add_argument("instance")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    os.makedirs(WORK, exist_ok=True)
+    os.chmod(WORK, 0o755)
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    try:
+        for job, variants in {"postgresql": postgresql, "mariadb": mariadb}[args.engine](args.instance).items():
+            runs = found.setdefault(job, {variant.name: [] for variant in variants})
+            for number in range(args.rounds + 1):  # the first round warms up and is not counted
+                offset = number % len(variants)
+                for variant in variants[offset:] + variants[:offset]:
+                    result = run_once(variant)
+                    print(f"{job}, round {number}: {variant.name}: {result['wall']:.2f} s", file=sys.stderr, flush=True)
+                    if number:
+                        runs[variant.name].append(result)
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+#!/bin/bash
+# On a database host, as root: data of a size at which fixed costs do not hide, and nothing else running. Arguments: engine, instance.
+set -euo pipefail
+engine=$1 instance=$2
+systemctl stop 'holdfast-*.timer'
+while systemctl is-active --quiet 'holdfast-*.service'; do sleep 1; done
+
+if [ "$engine" = postgresql ]; then
+    port=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["port"])' "/etc/holdfast/instances/$instance.json")
+    psql() { runuser -u postgres -- psql -p "$port" -qAtX "$@"; }
+    if [ -z "$(psql -c "select 1 from pg_database where datname = 'bench'")" ]; then
+        psql -c 'create database bench'
+        runuser -u postgres -- pgbench -p "$port" -i -q -s 100 bench 2>/dev/null
+        psql -d bench -c "create table docs as select i as id, md5(i::text) as key,
+            string_agg(md5((i * 7 + j)::text), ' ') as body, now() - i * interval '1 second' as written
+            from generate_series(1, 400000) i, generate_series(1, 30) j group by i" -c 'create index on docs (key)' -c checkpoint
+    fi
+else
+    if [ -z "$(mariadb -N -e "show databases like 'bench'")" ]; then
+        mariadb -e 'create database bench'
+        for table in 1 2 3 4; do
+            mariadb bench -e "create table t$table (id int primary key, k int, c char(120), pad char(60), key (k)) as
+                select seq as id, floor(rand(seq) * 1000000) as k, concat_ws('-', md5(seq), md5(seq * 3), md5(seq * 7)) as c,
+                md5(seq * 11) as pad from seq_1_to_1200000"
+        done
+    fi
+fi
+holdfast backup "$instance" --type full --json >/dev/null
