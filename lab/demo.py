@@ -19,7 +19,7 @@ from lab import HOSTS_FILE, ROOT, Lab, read_plan
 from picture import svg
 from playbooks import Playbooks, StepFailed
 from progress import Progress
-from screen import Screen
+from screen import Screen, Step
 from summary import fleet, next_steps, proof, stored
 
 DUMPED = "billing"  # the instance that gets a logical backup as well
@@ -29,11 +29,11 @@ COMMAND = "make demo"
 class QuietLab(Lab):
     """A lab whose own progress is part of a step."""
 
-    screen: Screen
+    step: Step
 
     def say(self, text: str) -> None:
-        """Show one line of progress below the step."""
-        self.screen.note(text)
+        """Show what happens in the step."""
+        self.step.doing = text
 
 
 class Demo:
@@ -42,7 +42,6 @@ class Demo:
     def __init__(self, lab: QuietLab, screen: Screen) -> None:
         self.lab = lab
         self.screen = screen
-        lab.screen = screen
         self.log = lab.state.directory / "demo.log"
         self.playbooks: Playbooks
 
@@ -63,6 +62,7 @@ class Demo:
     def start(self) -> None:
         """Bring the hosts up; those that run are kept."""
         with self.screen.step(f"Start {len(self.lab.plan.hosts)} hosts") as step:
+            self.lab.step = step
             with locked(ROOT / ".lab" / f"{self.lab.name}.lock"):
                 self.lab.up()
             self.log.write_text("")

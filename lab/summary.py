@@ -69,7 +69,7 @@ def proof(entries: Sequence[Entry]) -> str:
     tables = sum(test.get("tables", 0) for test in passed)
     checkers = dict.fromkeys(test["check"]["checker"] for test in passed if "check" in test)
     by = f", checked by {' and '.join(checkers)}" if checkers else ""
-    return f"{len(passed)} of {len(entries)} instances restored on a scratch server: {tables} tables, {rows:,} rows{by}"
+    return f"{len(passed)} of {len(entries)} instances restored on scratch servers: {tables} tables, {rows:,} rows{by}"
 
 
 def stored(backups: Sequence[Mapping[str, Any]]) -> str:

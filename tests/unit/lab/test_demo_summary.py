@@ -1,0 +1,144 @@
+"""The summary at the end of the demo."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from screen import Line
+from summary import fleet, next_steps, proof, row, stored
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+WIDE = 200
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    return {
+        "instance": "orders",
+        "host": "pg1",
+        "engine": "postgresql",
+        "version": "15.18",
+        "service_level": "critical",
+        "state": "ok",
+        "problems": [],
+        "last_backup": {
+            "type": "incremental",
+            "finished": "2026-03-01T11:58:00.000Z",
+            "size_bytes": 300 << 20,
+            "stored_bytes": 5 << 20,
+        },
+        "rpo": {"target_seconds": 300.0, "lost_seconds": 4.0, "lost_bytes": 100},
+        "rto": {"target_seconds": 1800.0},
+        "restore_test": {
+            "result": "ok",
+            "finished": "2026-03-01T11:59:30.000Z",
+            "rto_seconds": 3.2,
+            "rto_target_seconds": 1800.0,
+            "tables": 12,
+            "rows": 1_500_000,
+            "check": {"checker": "pg_amcheck", "objects": 40, "problems": 0},
+        },
+        **fields,
+    }
+
+
+UNREACHABLE = {
+    "instance": "crm",
+    "host": "maria2",
+    "engine": "mariadb",
+    "service_level": "development",
+    "state": "unknown",
+    "problems": [{"severity": "critical", "text": "host maria2 cannot be reached"}],
+    "notes": [],
+    "rpo": {},
+}
+
+
+def plain(lines: list[Line]) -> list[str]:
+    return ["".join(text for text, _ in line).rstrip() for line in lines]
+
+
+def cells(**fields: Any) -> dict[str, tuple[str, str]]:
+    names = ("instance", "host", "server", "level", "backup", "size", "rpo", "test", "rto")
+    return dict(zip(names, row(entry(**fields), NOW), strict=True))
+
+
+def test_row() -> None:
+    assert cells() == {
+        "instance": ("orders", "strong"),
+        "host": ("pg1", ""),
+        "server": ("PostgreSQL 15.18", ""),
+        "level": ("critical", ""),
+        "backup": ("incremental, 2m ago", ""),
+        "size": ("300.0 MiB", ""),
+        "rpo": ("4.0s of 5m", "good"),
+        "test": ("passed, 30s ago", "good"),
+        "rto": ("3.2s of 30m", "good"),
+    }
+
+
+TEST = entry()["restore_test"]
+
+
+@pytest.mark.parametrize(
+    ("column", "fields", "cell"),
+    [
+        ("backup", {"last_backup": None}, ("none", "bad")),
+        ("size", {"last_backup": None}, ("-", "")),
+        ("rpo", {"rpo": {"target_seconds": 300.0, "lost_seconds": 300.0}}, ("5m of 5m", "good")),
+        ("rpo", {"rpo": {"target_seconds": 300.0, "lost_seconds": 301.0}}, ("5m 1s of 5m", "bad")),
+        ("rpo", {"rpo": {"target_seconds": 300.0, "error": "no repository"}}, ("unknown of 5m", "bad")),
+        ("rpo", {"rpo": {"target_seconds": 93600.0}}, ("- of 1d 2h", "")),
+        ("rpo", {"rpo": {}}, ("-", "")),
+        ("test", {"restore_test": None}, ("never", "warn")),
+        ("test", {"restore_test": {**TEST, "result": "failed"}}, ("FAILED, 30s ago", "bad")),
+        ("rto", {"restore_test": None}, ("-", "")),
+        ("rto", {"restore_test": {**TEST, "rto_seconds": 1801.0}}, ("30m 1s of 30m", "bad")),
+        ("rto", {"restore_test": {"result": "failed", "finished": "2026-03-01T11:59:30Z"}}, ("-", "")),
+    ],
+)
+def test_cell(column: str, fields: dict[str, Any], cell: tuple[str, str]) -> None:
+    assert cells(**fields)[column] == cell
+
+
+def test_table_is_aligned_and_names_what_is_wrong() -> None:
+    lines = plain(fleet([UNREACHABLE, entry()], NOW, WIDE))
+    head, crm, orders = lines[:3]
+    assert lines[3:] == ["", "  crm: host maria2 cannot be reached"]
+    for name, left, right in [("HOST", "maria2", "pg1"), ("SERVER", "MariaDB", "PostgreSQL"), ("RPO NOW", "-", "4.0s")]:
+        column = head.index(name)
+        assert crm[column:].startswith(left)
+        assert orders[column:].startswith(right)
+
+
+def test_narrow_terminal_gets_a_list() -> None:
+    lines = plain(fleet([entry()], NOW, 80))
+    assert max(map(len, lines)) <= 80
+    assert "  RPO NOW       4.0s of 5m" in lines
+    assert len(lines) == 10
+
+
+def test_proof_counts_only_what_passed() -> None:
+    maria = entry(instance="shop", restore_test={**TEST, "check": {"checker": "CHECK TABLE"}, "rows": 1, "tables": 1})
+    failed = entry(instance="billing", restore_test={**TEST, "result": "failed"})
+    assert proof([entry(), maria, failed, UNREACHABLE]) == (
+        "2 of 4 instances restored on scratch servers: 13 tables, 1,500,001 rows, checked by pg_amcheck and CHECK TABLE"
+    )
+
+
+def test_stored() -> None:
+    assert stored([{"size_bytes": 3 << 20, "stored_bytes": 1 << 20}]) == "1 backup, 3.0 MiB stored in 1.0 MiB"
+    assert stored([{"size_bytes": None, "stored_bytes": 5}, {"size_bytes": 7, "stored_bytes": None}]) == (
+        "2 backups, 7 B stored in 5 B"
+    )
+
+
+@pytest.mark.parametrize(("lab", "prefix"), [("demo", ""), ("other", "HOLDFAST_LAB=other ")])
+def test_next_steps_name_what_exists(lab: str, prefix: str) -> None:
+    commands = [line[1][0] for line in next_steps([entry()], lab)]
+    assert f"{prefix}make shell HOST=pg1" in commands
+    assert "  sudo holdfast list orders" in commands
+    assert f"{prefix}make lab-down" in commands
+    assert next_steps([], lab) == []
