@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, NamedTuple, Optional
 
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .errors import InvalidInput
-from .model import Instance, Job, Repository, ServiceLevel
+from .model import Instance, Job, Repository
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
 from .repositories.settings import read_repository, same_place
 from .units import parse_duration
@@ -66,7 +67,7 @@ class Problem:
         value = f"{self.value}: " if self.value else ""
         return f"{place}: {self.key}: {value}{self.message}" + (f"; valid: {self.valid}" if self.valid else "")
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The problem as modules return it."""
         return {name: getattr(self, name) for name in ("file", "line", "host", "key", "value", "message", "valid")}
 
@@ -91,19 +92,19 @@ class _Draft:
     name: str
     engine: str = ""
     port: int = 0
-    level: Optional[Level] = None
-    repositories: Tuple[str, ...] = ()
-    databases: Tuple[str, ...] = ()
+    level: Level | None = None
+    repositories: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
     os_user: str = ""
     socket_directory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def check(hosts: HostVars, locate: Optional[Locate] = None) -> List[Problem]:
+def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
     """Every problem of an inventory as its files have it, templates not rendered; sorted by file and line."""
-    names: Dict[str, str] = {}
-    problems: Set[Problem] = set()
-    shared: Set[Tuple[str, str, str]] = set()
+    names: dict[str, str] = {}
+    problems: set[Problem] = set()
+    shared: set[tuple[str, str, str]] = set()
     for host, variables in hosts.items():
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
@@ -122,9 +123,9 @@ def check(hosts: HostVars, locate: Optional[Locate] = None) -> List[Problem]:
     return sorted(problems)
 
 
-def instances(hosts: HostVars) -> Dict[str, List[Dict[str, Any]]]:
+def instances(hosts: HostVars) -> dict[str, list[dict[str, Any]]]:
     """Name, engine, port and service level of the instances of every host that has some. Call it after ``check``."""
-    found: Dict[str, List[Dict[str, Any]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for host, variables in sorted(hosts.items()):
         for raw in variables.get("db_instances") or ():
             if not isinstance(raw, Mapping):
@@ -138,23 +139,21 @@ def instances(hosts: HostVars) -> Dict[str, List[Dict[str, Any]]]:
     return found
 
 
-def resolve(variables: Mapping[str, Any], *, host: str = "") -> List[Instance]:
+def resolve(variables: Mapping[str, Any], *, host: str = "") -> list[Instance]:
     """The instances of one host from its rendered variables. Raises InvalidInventory with everything that is wrong."""
     checker = Checker(rendered=True)
     drafts, repositories = _read_host(host, variables, checker, {})
     if checker.issues:
         raise InvalidInventory(sorted(_problem(host, variables, issue, None) for issue in checker.issues), where=host)
-    return [_instance(draft, repositories) for draft in drafts]
+    return [_instance(draft, draft.level, repositories) for draft in drafts if draft.level]
 
 
-def _instance(draft: _Draft, repositories: Mapping[str, Repository]) -> Instance:
-    assert draft.level is not None
-    level: ServiceLevel = draft.level.for_instance(draft.name)
+def _instance(draft: _Draft, level: Level, repositories: Mapping[str, Repository]) -> Instance:
     return Instance(
         name=draft.name,
         engine=draft.engine,
         port=draft.port,
-        service_level=level,
+        service_level=level.for_instance(draft.name),
         repositories=tuple(repositories[name] for name in draft.repositories),
         os_user=draft.os_user,
         state_directory=f"{STATE}/{draft.name}",
@@ -165,15 +164,15 @@ def _instance(draft: _Draft, repositories: Mapping[str, Repository]) -> Instance
 
 
 def _read_host(
-    host: str, variables: Mapping[str, Any], check: Checker, names: Dict[str, str]
-) -> Tuple[List[_Draft], Mapping[str, Repository]]:
+    host: str, variables: Mapping[str, Any], check: Checker, names: dict[str, str]
+) -> tuple[list[_Draft], Mapping[str, Repository]]:
     _note_misspelt(variables, check)
     levels = _read_levels(variables.get("db_service_levels", {}), check)
     known, repositories = _read_repositories(variables.get("db_repositories", {}), check)
     if "backup_scheduler" in variables:
         check.choice(("backup_scheduler",), variables["backup_scheduler"], SCHEDULERS, "scheduler")
-    drafts: List[_Draft] = []
-    ports: Dict[int, str] = {}
+    drafts: list[_Draft] = []
+    ports: dict[int, str] = {}
     for index, raw in enumerate(check.sequence(("db_instances",), variables.get("db_instances", ()), "instances")):
         path: Path = ("db_instances", index)
         draft = _read_instance(raw, check, path, levels, known)
@@ -198,7 +197,7 @@ def _note_misspelt(variables: Mapping[str, Any], check: Checker) -> None:
             check.note((name,), variables[name], "unknown variable", f"did you mean {close[0]}?", at_key=True)
 
 
-def _read_levels(raw: object, check: Checker) -> Optional[Dict[str, Level]]:
+def _read_levels(raw: object, check: Checker) -> dict[str, Level] | None:
     """Levels by name; None when a template decides which there are."""
     given = check.mapping(("db_service_levels",), raw)
     if given is None and check.is_template(raw):
@@ -210,12 +209,12 @@ def _read_levels(raw: object, check: Checker) -> Optional[Dict[str, Level]]:
     return levels
 
 
-def _read_repositories(raw: object, check: Checker) -> Tuple[Optional[List[str]], Dict[str, Repository]]:
+def _read_repositories(raw: object, check: Checker) -> tuple[list[str] | None, dict[str, Repository]]:
     """Names of all repositories, None when a template decides, and those that could be read."""
     given = check.mapping(("db_repositories",), raw)
     if given is None:
         return (None if check.is_template(raw) else []), {}
-    found: Dict[str, Repository] = {}
+    found: dict[str, Repository] = {}
     for name, value in given.items():
         path: Path = ("db_repositories", str(name))
         _check_name(path, name, check, at_key=True)
@@ -231,7 +230,7 @@ def _read_repositories(raw: object, check: Checker) -> Tuple[Optional[List[str]]
     return list(map(str, given)), found
 
 
-def _check_name(path: Path, value: object, check: Checker, *, at_key: bool = False) -> Optional[str]:
+def _check_name(path: Path, value: object, check: Checker, *, at_key: bool = False) -> str | None:
     if check.is_template(value):
         return None
     if not isinstance(value, str) or not NAME.fullmatch(value):
@@ -244,9 +243,9 @@ def _read_instance(
     raw: object,
     check: Checker,
     path: Path,
-    levels: Optional[Mapping[str, Level]],
-    repositories: Optional[Sequence[str]],
-) -> Optional[_Draft]:
+    levels: Mapping[str, Level] | None,
+    repositories: Sequence[str] | None,
+) -> _Draft | None:
     given = check.mapping(path, raw, _INSTANCE_KEYS, ("name", "engine"))
     if given is None:
         return None
@@ -284,7 +283,7 @@ def _read_engine(path: Path, value: object, check: Checker) -> str:
     return check.choice(path, value, supported(), "engine") or ""
 
 
-def _choose_level(path: Path, value: object, check: Checker, levels: Optional[Mapping[str, Level]]) -> Optional[Level]:
+def _choose_level(path: Path, value: object, check: Checker, levels: Mapping[str, Level] | None) -> Level | None:
     if levels is None:
         return None
     name = check.choice(path, value, levels, "service level")
@@ -292,7 +291,7 @@ def _choose_level(path: Path, value: object, check: Checker, levels: Optional[Ma
 
 
 def _choose_repositories(
-    draft: _Draft, given: Mapping[str, Any], check: Checker, path: Path, known: Optional[Sequence[str]]
+    draft: _Draft, given: Mapping[str, Any], check: Checker, path: Path, known: Sequence[str] | None
 ) -> None:
     if "repositories" not in given:
         if known is not None and not known:
@@ -312,13 +311,13 @@ def _choose_repositories(
     draft.repositories = names
 
 
-def _texts(path: Path, value: object, check: Checker, of: str) -> Tuple[str, ...]:
+def _texts(path: Path, value: object, check: Checker, of: str) -> tuple[str, ...]:
     found = [check.text((*path, index), item, of) for index, item in enumerate(check.sequence(path, value, of))]
     return () if None in found else tuple(item for item in found if item is not None)
 
 
-def _read_options(path: Path, value: object, check: Checker) -> Dict[str, str]:
-    options: Dict[str, str] = {}
+def _read_options(path: Path, value: object, check: Checker) -> dict[str, str]:
+    options: dict[str, str] = {}
     for key, item in (check.mapping(path, value) or {}).items():
         where = (*path, str(key))
         if isinstance(item, bool):
@@ -333,7 +332,7 @@ def _read_options(path: Path, value: object, check: Checker) -> Dict[str, str]:
     return options
 
 
-def _problem(host: str, variables: Mapping[str, Any], issue: Issue, locate: Optional[Locate]) -> Problem:
+def _problem(host: str, variables: Mapping[str, Any], issue: Issue, locate: Locate | None) -> Problem:
     location = locate(host, issue.path, issue.at_key) if locate else None
     file, line = location or ("", 0)
     return Problem(file, line, host, _key(issue.path, variables), _shown(issue), issue.message, issue.valid)

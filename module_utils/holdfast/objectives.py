@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 from . import schedule
 from .engines.catalog import ENGINES, EngineFacts, supported
@@ -74,21 +75,21 @@ class Level:
     """A service level as it was written, as far as it could be read: schedules may still be words."""
 
     name: str
-    rpo: Optional[timedelta] = None
-    rto: Optional[timedelta] = None
-    log: Optional[bool] = None  # whether the log is backed up; None when a template decides
-    jobs: Dict[Job, str] = field(default_factory=dict)
-    keep: Dict[str, Keep] = field(default_factory=dict)
-    keep_log: Optional[timedelta] = None
+    rpo: timedelta | None = None
+    rto: timedelta | None = None
+    log: bool | None = None  # whether the log is backed up; None when a template decides
+    jobs: dict[Job, str] = field(default_factory=dict)
+    keep: dict[str, Keep] = field(default_factory=dict)
+    keep_log: timedelta | None = None
     minimum_full: int = 2
     templated: bool = False  # a template on the way means that not everything can be judged yet
 
-    def gap(self, *jobs: Job) -> Optional[timedelta]:
+    def gap(self, *jobs: Job) -> timedelta | None:
         """The longest time between two runs of any of these jobs; None when none of them runs."""
         found = [_cron(self.jobs[job], self.name, job) for job in jobs if job in self.jobs]
         return schedule.longest_gap(*found) if found else None
 
-    def lifetime(self, kind: str) -> Optional[timedelta]:
+    def lifetime(self, kind: str) -> timedelta | None:
         """How long a backup of this kind is kept at most; None when that is not known."""
         keep, gap = self.keep.get(kind), self.gap(Job(kind))
         if keep is None or gap is None:
@@ -100,9 +101,9 @@ class Level:
 
     def for_instance(self, name: str) -> ServiceLevel:
         """The level of one instance, with every schedule as a cron expression. Call it when nothing was found wrong."""
-        assert self.rpo is not None and self.rto is not None
+        rpo, rto = self.rpo or timedelta(0), self.rto or timedelta(0)
         jobs = {job: str(_cron(text, name, job)) for job, text in self.jobs.items()}
-        interval = log_interval(self.rpo) if self.log else None
+        interval = log_interval(rpo) if self.log else None
         if interval:
             jobs[Job.LOG] = str(schedule.every(int(interval.total_seconds()) // 60))
         nothing = Keep()
@@ -115,7 +116,7 @@ class Level:
             archive=self.keep.get("archive", nothing),
             minimum_full=self.minimum_full,
         )
-        return ServiceLevel(self.name, self.rpo, self.rto, retention, jobs, interval)
+        return ServiceLevel(self.name, rpo, rto, retention, jobs, interval)
 
 
 def log_interval(rpo: timedelta) -> timedelta:
@@ -143,7 +144,7 @@ def read_level(name: str, raw: object, check: Checker, path: Path) -> Level:
     if "keep" in given:
         _read_keep(level, given["keep"], check, (*path, "keep"))
     if len(check.issues) == before and not level.templated:
-        _check_rpo(level, check, path)
+        _check_rpo(level, level.rpo or timedelta(0), check, path)
         _check_retention(level, check, (*path, "keep"))
     return level
 
@@ -181,7 +182,7 @@ def _read_keep(level: Level, raw: object, check: Checker, path: Path) -> None:
             level.templated = level.templated or (keep is None and isinstance(value, Mapping))
 
 
-def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Optional[Keep]:
+def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Keep | None:
     known = ("count", "age", *(_GFS if kind == "archive" else ()))
     if check.is_template(value):
         return None
@@ -197,7 +198,7 @@ def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Optional
     rule = check.mapping(path, value, known) or {}
     if not rule:
         check.note(path, value, "keeps nothing", f"at least one of {', '.join(known)}")
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name in known:
         if name in rule:
             where = (*path, name)
@@ -208,12 +209,11 @@ def _read_rule(kind: str, value: object, check: Checker, path: Path) -> Optional
     return Keep(**found) if complete else None
 
 
-def _check_rpo(level: Level, check: Checker, path: Path) -> None:
-    assert level.rpo is not None
-    where, text = (*path, "rpo"), format_duration(level.rpo)
+def _check_rpo(level: Level, rpo: timedelta, check: Checker, path: Path) -> None:
+    where, text = (*path, "rpo"), format_duration(rpo)
     if level.log:
         facts = min((ENGINES[name] for name in supported()), key=lambda facts: facts.smallest_rpo)
-        if level.rpo < facts.smallest_rpo:
+        if rpo < facts.smallest_rpo:
             interval = format_duration(facts.log_interval)
             check.note(
                 where,
@@ -223,7 +223,7 @@ def _check_rpo(level: Level, check: Checker, path: Path) -> None:
             )
         return
     gap = level.gap(*_PHYSICAL)
-    if gap is not None and gap > level.rpo:
+    if gap is not None and gap > rpo:
         check.note(
             where,
             text,
@@ -277,7 +277,7 @@ def _check_kept(level: Level, job: Job, check: Checker, path: Path) -> None:
         )
 
 
-def unmet_by(level: Level, facts: EngineFacts, repositories: Optional[int]) -> List[Tuple[str, str]]:
+def unmet_by(level: Level, facts: EngineFacts, repositories: int | None) -> list[tuple[str, str]]:
     """Why an engine with this many repositories cannot serve a level, each with what would be valid."""
     unmet = []
     if level.log and level.rpo is not None and level.rpo < facts.smallest_rpo:
@@ -287,14 +287,14 @@ def unmet_by(level: Level, facts: EngineFacts, repositories: Optional[int]) -> L
                 f"a level with an RPO of {format_duration(facts.smallest_rpo)} or more",
             )
         )
-    for job in (*_PHYSICAL, Job.LOGICAL):
-        if job in level.jobs and BackupType(str(job)) not in facts.types:
-            unmet.append(
-                (
-                    f"it schedules {job} backups, which {facts.physical_tool} for {facts.title} does not take",
-                    f"a level of {', '.join(sorted(map(str, facts.types)))}",
-                )
-            )
+    unmet.extend(
+        (
+            f"it schedules {job} backups, which {facts.physical_tool} for {facts.title} does not take",
+            f"a level of {', '.join(sorted(map(str, facts.types)))}",
+        )
+        for job in (*_PHYSICAL, Job.LOGICAL)
+        if job in level.jobs and BackupType(str(job)) not in facts.types
+    )
     if Job.ARCHIVE in level.jobs and repositories == 1:
         unmet.append(
             (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import AbstractSet, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple
 
 from .model import Backup, BackupType, Keep, Retention
 from .units import format_duration, format_instant
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
-_PERIODS: Mapping[str, Callable[[datetime], Tuple[int, ...]]] = {
+_PERIODS: Mapping[str, Callable[[datetime], tuple[int, ...]]] = {
     "daily": lambda when: (when.year, when.month, when.day),
     "weekly": lambda when: tuple(when.isocalendar())[:2],
     "monthly": lambda when: (when.year, when.month),
@@ -35,9 +37,9 @@ class Window:
     backup to start from.
     """
 
-    oldest: Optional[datetime]
-    newest: Optional[datetime]
-    continuous_from: Optional[datetime]
+    oldest: datetime | None
+    newest: datetime | None
+    continuous_from: datetime | None
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Plan:
     Log from before the start of ``oldest_log_of`` can go, save what an older kept backup needs to become consistent.
     """
 
-    keep: Tuple[Decision, ...]
-    expire: Tuple[Decision, ...]
-    oldest_log_of: Optional[Backup]
+    keep: tuple[Decision, ...]
+    expire: tuple[Decision, ...]
+    oldest_log_of: Backup | None
     window_before: Window
     window_after: Window
 
@@ -95,7 +97,7 @@ class _Planner:
         self.usable = [backup for backup in self.backups if self._unfit(backup) is None]
         self.fulls = [backup for backup in self.usable if backup.type is BackupType.FULL]
         self.reference = self.usable[-1].finished if self.usable else now
-        self.held: Dict[str, str] = {}
+        self.held: dict[str, str] = {}
 
     def plan(self) -> Plan:
         base = self._log_base()
@@ -118,11 +120,10 @@ class _Planner:
             window_after=self._window(kept, base),
         )
 
-    def _unfit(self, backup: Backup) -> Optional[str]:
+    def _unfit(self, backup: Backup) -> str | None:
         """Why a backup cannot be restored; None when it can, as far as anyone knows."""
-        needed: Optional[Backup] = backup
+        needed = backup
         for _ in self.backups:
-            assert needed is not None
             if needed.error is not None:
                 return needed.error
             if needed.id in self.damaged:
@@ -165,16 +166,16 @@ class _Planner:
                     self._hold(backup, f"younger than {format_duration(rule.age)}")
 
     def _hold_periods(
-        self, newest_first: Sequence[Backup], name: str, period: Callable[[datetime], Tuple[int, ...]], count: int
+        self, newest_first: Sequence[Backup], name: str, period: Callable[[datetime], tuple[int, ...]], count: int
     ) -> None:
-        seen: List[Tuple[int, ...]] = []
+        seen: list[tuple[int, ...]] = []
         for backup in newest_first:
             key = period(backup.finished.astimezone(timezone.utc))
             if key not in seen and len(seen) < count:
                 seen.append(key)
                 self._hold(backup, f"{name} {len(seen)} of {count}")
 
-    def _hold_fulls(self, base: Optional[Backup]) -> None:
+    def _hold_fulls(self, base: Backup | None) -> None:
         count = self.keep.minimum_full
         for backup in reversed(self.fulls[-count:] if count else []):
             self._hold(backup, f"one of at least {count} full backups")
@@ -194,7 +195,7 @@ class _Planner:
 
     def _hold_needed(self) -> None:
         for backup in reversed(self.backups):
-            child: Optional[Backup] = backup if backup.id in self.held else None
+            child: Backup | None = backup if backup.id in self.held else None
             for _ in self.backups:
                 parent = self.by_id.get(child.parent) if child is not None and child.parent is not None else None
                 if child is None or parent is None:
@@ -202,7 +203,7 @@ class _Planner:
                 self._hold(parent, f"{child.id} needs it")
                 child = parent
 
-    def _log_base(self) -> Optional[Backup]:
+    def _log_base(self) -> Backup | None:
         """The newest verified full backup from before the log window, or else the oldest one of all."""
         start = self.reference - self.keep.log
         before = [backup for backup in self.fulls if backup.finished <= start and backup.id in self.verified]
@@ -223,7 +224,7 @@ class _Planner:
             return f"no rule keeps {backup.type} backups"
         return f"{format_duration(self._age(backup))} old, outside {' and '.join(limits)}"
 
-    def _window(self, backups: Sequence[Backup], base: Optional[Backup]) -> Window:
+    def _window(self, backups: Sequence[Backup], base: Backup | None) -> Window:
         ends = [backup.finished for backup in backups if self._unfit(backup) is None]
         return Window(min(ends, default=None), max(ends, default=None), base.finished if base else None)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from functools import cache
+from typing import NamedTuple
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -32,7 +33,7 @@ class _Field(NamedTuple):
     name: str
     low: int
     high: int
-    names: Tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 _FIELDS = (
@@ -48,18 +49,20 @@ _FIELDS = (
 class Cron:
     """A parsed expression. Weekdays count from Sunday as 0. When both are restricted, a day of either kind matches."""
 
-    minutes: FrozenSet[int]
-    hours: FrozenSet[int]
-    days: FrozenSet[int]
-    months: FrozenSet[int]
-    weekdays: FrozenSet[int]
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
 
     @property
-    def _any_day(self) -> bool:
+    def any_day(self) -> bool:
+        """Whether the day of month is not restricted."""
         return self.days == _ALL_DAYS
 
     @property
-    def _any_weekday(self) -> bool:
+    def any_weekday(self) -> bool:
+        """Whether the weekday is not restricted."""
         return self.weekdays == _ALL_WEEKDAYS
 
     def __str__(self) -> str:
@@ -76,11 +79,11 @@ class Cron:
         if day.month not in self.months:
             return False
         by_date, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        if self._any_day or self._any_weekday:
+        if self.any_day or self.any_weekday:
             return by_date and by_weekday
         return by_date or by_weekday
 
-    def times(self) -> List[int]:
+    def times(self) -> list[int]:
         """The minutes of a matching day at which it runs, ascending."""
         return sorted(hour * 60 + minute for hour in self.hours for minute in self.minutes)
 
@@ -98,7 +101,7 @@ class Cron:
         while True:
             if self.matches_day(day):
                 for time in times:
-                    run = datetime(day.year, day.month, day.day, time // 60, time % 60)
+                    run = datetime(day.year, day.month, day.day, time // 60, time % 60)  # noqa: DTZ001  # local time
                     if (run > start) if step > 0 else (run < start):
                         yield run
             day += timedelta(days=step)
@@ -111,7 +114,7 @@ def parse(text: object) -> Cron:
     return _parse(" ".join(text.lower().split()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parse(text: str) -> Cron:
     words = text.split()
     minutes, hours, days, months, weekdays = (_parse_field(word, field) for word, field in zip(words, _FIELDS))
@@ -122,16 +125,16 @@ def _parse(text: str) -> Cron:
                 "cron and Kubernetes read a step on * differently when both the day of month and the weekday are "
                 "restricted; list the days"
             )
-        if cron._any_day or cron._any_weekday:
+        if cron.any_day or cron.any_weekday:
             # A day of either kind matches, so 1-31 with a weekday is every day, while * with it is that weekday.
             cron = replace(cron, days=_ALL_DAYS, weekdays=_ALL_WEEKDAYS)
-    if cron._any_weekday and all(_LONGEST_MONTH[month - 1] < min(days) for month in months):
+    if cron.any_weekday and all(_LONGEST_MONTH[month - 1] < min(days) for month in months):
         raise ValueError(f"it never runs: none of its months has a day {min(days)}")
     return cron
 
 
-def _parse_field(text: str, field: _Field) -> FrozenSet[int]:
-    values: List[int] = []
+def _parse_field(text: str, field: _Field) -> frozenset[int]:
+    values: list[int] = []
     for part in text.split(","):
         match = re.match(r"^(?:(\*)|([a-z0-9]+)(?:-([a-z0-9]+))?)(?:/([0-9]+))?$", part)
         if not match:
@@ -158,7 +161,7 @@ def _number(text: str, field: _Field) -> int:
     return int(text)
 
 
-def _cron_field(values: FrozenSet[int], field: _Field) -> str:
+def _cron_field(values: frozenset[int], field: _Field) -> str:
     high = 6 if field.name == "weekday" else field.high
     if len(values) == high - field.low + 1:
         return "*"
@@ -166,7 +169,7 @@ def _cron_field(values: FrozenSet[int], field: _Field) -> str:
     return f"*/{step}" if step else ",".join(_range(first, last, "-") for first, last in _spans(sorted(values)))
 
 
-def _even_step(values: Sequence[int], low: int, high: int) -> Optional[int]:
+def _even_step(values: Sequence[int], low: int, high: int) -> int | None:
     """N when the values are what ``*/N`` means in the minute or hour field."""
     if low or high < 23 or len(values) < 3 or values[0] != 0:
         return None
@@ -174,8 +177,8 @@ def _even_step(values: Sequence[int], low: int, high: int) -> Optional[int]:
     return step if list(values) == list(range(0, high + 1, step)) else None
 
 
-def _spans(values: Sequence[int]) -> List[Tuple[int, int]]:
-    spans: List[Tuple[int, int]] = []
+def _spans(values: Sequence[int]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
     for value in values:
         if spans and spans[-1][1] == value - 1:
             spans[-1] = (spans[-1][0], value)
@@ -221,19 +224,19 @@ def coincide(one: Cron, other: Cron) -> bool:
     return any(one.matches_day(day) and other.matches_day(day) for days in _years().values() for day in days)
 
 
-def _days_of(year: int) -> List[date]:
+def _days_of(year: int) -> list[date]:
     first = date(year, 1, 1)
     return [first + timedelta(days=number) for number in range((date(year + 1, 1, 1) - first).days)]
 
 
-def _kind(year: int) -> Tuple[int, int]:
+def _kind(year: int) -> tuple[int, int]:
     """Years of the same kind have the same calendar: weekday of the first day, and number of days."""
     first = date(year, 1, 1)
     return first.weekday(), (date(year + 1, 1, 1) - first).days
 
 
-@lru_cache(maxsize=None)
-def _years() -> Dict[Tuple[int, int], List[date]]:
+@cache
+def _years() -> dict[tuple[int, int], list[date]]:
     """One year of each of the 14 kinds."""
     return {_kind(year): _days_of(year) for year in range(2000, 2028)}
 
@@ -249,12 +252,11 @@ def longest_gap(*crons: Cron) -> timedelta:
     return _longest_gap(frozenset(crons))
 
 
-@lru_cache(maxsize=None)
-def _longest_gap(crons: FrozenSet[Cron]) -> timedelta:
-    if all(cron._any_day and len(cron.months) == 12 for cron in crons):
-        week = _period_runs(crons, _days_of(2000)[:7])
-        assert week is not None
-        return timedelta(minutes=max(week.gap, 7 * _DAY - week.last + week.first))
+@cache
+def _longest_gap(crons: frozenset[Cron]) -> timedelta:
+    if all(cron.any_day and len(cron.months) == 12 for cron in crons):
+        two_weeks = _period_runs(crons, _days_of(2000)[:14])
+        return timedelta(minutes=two_weeks.gap if two_weeks else 0)
     kinds = {kind: _period_runs(crons, days) for kind, days in _years().items()}
     longest, last, start = 0, None, 0
     # The calendar repeats after 400 years; the first run after them can be 8 years later.
@@ -270,9 +272,9 @@ def _longest_gap(crons: FrozenSet[Cron]) -> timedelta:
     return timedelta(minutes=longest)
 
 
-def _period_runs(crons: FrozenSet[Cron], days: Sequence[date]) -> Optional[_Runs]:
+def _period_runs(crons: frozenset[Cron], days: Sequence[date]) -> _Runs | None:
     times = {cron: cron.times() for cron in crons}
-    spans: Dict[FrozenSet[Cron], _Runs] = {}
+    spans: dict[frozenset[Cron], _Runs] = {}
     first, last, gap = None, 0, 0
     for number, day in enumerate(days):
         due = frozenset(cron for cron in crons if cron.matches_day(day))
@@ -298,7 +300,7 @@ def _day_runs(times: Sequence[int]) -> _Runs:
     )
 
 
-def on_calendar(cron: Cron) -> List[str]:
+def on_calendar(cron: Cron) -> list[str]:
     """The same moments as systemd ``OnCalendar=`` lines; two when cron means either of a day of month and a weekday."""
     months = _systemd_field(cron.months, _FIELDS[3])
     days = _systemd_field(cron.days, _FIELDS[2])
@@ -306,14 +308,14 @@ def on_calendar(cron: Cron) -> List[str]:
     weekdays = _weekday_names(cron.weekdays, "..")
     by_date = f"*-{months}-{days} {clock}"
     by_weekday = f"{weekdays} *-{months}-* {clock}"
-    if cron._any_weekday:
+    if cron.any_weekday:
         return [by_date]
-    if cron._any_day:
+    if cron.any_day:
         return [by_weekday]
     return [by_date, by_weekday]
 
 
-def _systemd_field(values: FrozenSet[int], field: _Field) -> str:
+def _systemd_field(values: frozenset[int], field: _Field) -> str:
     if len(values) == field.high - field.low + 1:
         return "*"
     step = _even_step(sorted(values), field.low, field.high)
@@ -324,7 +326,7 @@ def _systemd_field(values: FrozenSet[int], field: _Field) -> str:
     )
 
 
-def _weekday_names(values: FrozenSet[int], between: str) -> str:
+def _weekday_names(values: frozenset[int], between: str) -> str:
     # The week of systemd starts on Monday.
     ordered = sorted((value - 1) % 7 for value in values)
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -336,10 +338,10 @@ def _weekday_names(values: FrozenSet[int], between: str) -> str:
 def describe(cron: Cron) -> str:
     """The expression in words: ``every 15 minutes``, ``daily at 01:00``, ``at 03:00 on Sun``."""
     when = _describe_times(cron)
-    days: List[str] = []
-    if not cron._any_day:
+    days: list[str] = []
+    if not cron.any_day:
         days.append("on day " + ", ".join(_range(first, last, "-") for first, last in _spans(sorted(cron.days))))
-    if not cron._any_weekday:
+    if not cron.any_weekday:
         days.append("on " + _weekday_names(cron.weekdays, "-").replace(",", ", "))
     text = " or ".join(days)
     if len(cron.months) < 12:

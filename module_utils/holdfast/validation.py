@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Callable, Collection, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, NamedTuple, TypeVar, Union
 
 from .units import DURATION_FORM, parse_duration
 
-Path = Tuple[Union[str, int], ...]
+Path = tuple[Union[str, int], ...]
 T = TypeVar("T")
 
 HIDDEN = "(hidden)"
@@ -38,18 +39,20 @@ class Checker:
     """
 
     def __init__(self, *, rendered: bool) -> None:
-        self.issues: List[Issue] = []
+        self.issues: list[Issue] = []
         self._rendered = rendered
 
     def note(self, path: Path, value: object, message: str, valid: str = "", *, at_key: bool = False) -> None:
+        """Remember a mistake and go on."""
         self.issues.append(Issue(path, value, message, valid, at_key))
 
     def is_template(self, value: object) -> bool:
+        """Whether only the host can tell what the value will be."""
         return not self._rendered and isinstance(value, str) and ("{{" in value or "{%" in value)
 
     def mapping(
-        self, path: Path, value: object, known: Optional[Collection[str]] = None, required: Sequence[str] = ()
-    ) -> Optional[Mapping[str, Any]]:
+        self, path: Path, value: object, known: Collection[str] | None = None, required: Sequence[str] = ()
+    ) -> Mapping[str, Any] | None:
         """A mapping whose keys are all ``known`` ones and hold all ``required`` ones."""
         if self.is_template(value):
             return None
@@ -76,7 +79,7 @@ class Checker:
             return ()
         return value
 
-    def text(self, path: Path, value: object, valid: str, accept: Callable[[str], object] = bool) -> Optional[str]:
+    def text(self, path: Path, value: object, valid: str, accept: Callable[[str], object] = bool) -> str | None:
         """A text that ``accept`` finds true."""
         if self.is_template(value):
             return None
@@ -85,7 +88,7 @@ class Checker:
             return None
         return str(value)
 
-    def choice(self, path: Path, value: object, known: Collection[str], what: str) -> Optional[str]:
+    def choice(self, path: Path, value: object, known: Collection[str], what: str) -> str | None:
         """One of the ``known`` words; ``what`` names their kind."""
         if self.is_template(value):
             return None
@@ -94,7 +97,7 @@ class Checker:
             return None
         return str(value)
 
-    def whole(self, path: Path, value: object, low: int, high: Optional[int] = None) -> Optional[int]:
+    def whole(self, path: Path, value: object, low: int, high: int | None = None) -> int | None:
         """A whole number from ``low`` to ``high``."""
         if self.is_template(value):
             return None
@@ -111,13 +114,13 @@ class Checker:
             return None
         return int(number)
 
-    def duration(self, path: Path, value: object) -> Optional[timedelta]:
+    def duration(self, path: Path, value: object) -> timedelta | None:
         """A duration such as ``15m``."""
         return self.parsed(path, value, parse_duration, "is not a duration", DURATION_FORM)
 
     def parsed(
         self, path: Path, value: object, parse: Callable[[object], T], message: str = "", valid: str = ""
-    ) -> Optional[T]:
+    ) -> T | None:
         """What ``parse`` makes of the value; the text of its ValueError is the message when none is given."""
         if self.is_template(value):
             return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import FrozenSet, Mapping, Tuple
 
 from ..model import BackupType
 
@@ -27,12 +27,13 @@ class EngineFacts:
     os_user: str
     physical_tool: str
     logical_tool: str
-    types: FrozenSet[BackupType]
+    types: frozenset[BackupType]
     log_interval: timedelta = timedelta(minutes=1)
     log_upload: timedelta = timedelta(minutes=1)
 
     @property
     def smallest_rpo(self) -> timedelta:
+        """The smallest RPO that can be promised with a continuous log backup."""
         return self.log_interval + self.log_upload
 
 
@@ -58,6 +59,6 @@ ENGINES: Mapping[str, EngineFacts] = {
 }
 
 
-def supported() -> Tuple[str, ...]:
+def supported() -> tuple[str, ...]:
     """Names of the engines that have adapters, in the order of the catalogue."""
     return tuple(name for name, facts in ENGINES.items() if facts.supported)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..model import Repository
 from ..validation import HIDDEN, Checker, Path
@@ -17,7 +18,7 @@ _PREFIX = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.
 
 
 class _Setting(NamedTuple):
-    form: "re.Pattern[str]"
+    form: re.Pattern[str]
     valid: str
     required: bool = True
 
@@ -45,7 +46,7 @@ _SETTINGS: Mapping[str, Mapping[str, _Setting]] = {
         "known_hosts_file": _OPTIONAL_PATH,
     },
 }
-_SECRETS: Mapping[str, "tuple[str, ...]"] = {
+_SECRETS: Mapping[str, tuple[str, ...]] = {
     "posix": ("passphrase",),
     "s3": ("key_id", "key_secret", "passphrase"),
     "sftp": ("passphrase",),
@@ -54,7 +55,7 @@ _DEFAULTS: Mapping[str, Mapping[str, str]] = {"s3": {"region": "us-east-1", "uri
 TYPES = tuple(_SETTINGS)
 
 
-def read_repository(name: str, raw: object, check: Checker, path: Path) -> Optional[Repository]:
+def read_repository(name: str, raw: object, check: Checker, path: Path) -> Repository | None:
     """Read a repository and note everything that is wrong with it; None when its type is not known."""
     given = check.mapping(path, raw, required=("type",))
     if given is None or "type" not in given:
@@ -65,7 +66,7 @@ def read_repository(name: str, raw: object, check: Checker, path: Path) -> Optio
     settings, secrets = _SETTINGS[type_], _SECRETS[type_]
     required = (*(key for key, setting in settings.items() if setting.required), *secrets)
     check.mapping(path, raw, ("type", *settings, *secrets), required)
-    found: Dict[str, str] = dict(_DEFAULTS.get(type_, {}))
+    found: dict[str, str] = dict(_DEFAULTS.get(type_, {}))
     for key, setting in settings.items():
         # An optional setting that a template leaves empty is not set.
         if key in given and (given[key] or setting.required):
@@ -81,11 +82,11 @@ def same_place(one: Repository, other: Repository) -> bool:
     keys = {"posix": ("path",), "s3": ("endpoint", "bucket", "prefix"), "sftp": ("host", "port", "path")}[one.type]
     first = {key: one.settings.get(key, "").strip("/") for key in keys}
     second = {key: other.settings.get(key, "").strip("/") for key in keys}
-    known = bool(first[keys[0]] and first[keys[-1]] or one.type == "s3" and first["bucket"])
+    known = all(first[key] for key in keys if key not in ("port", "prefix"))
     return known and one.type == other.type and first == second
 
 
-def _read_setting(value: Any, setting: _Setting, check: Checker, path: Path) -> Optional[str]:
+def _read_setting(value: Any, setting: _Setting, check: Checker, path: Path) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return check.text(path, value, setting.valid, setting.form.fullmatch)

@@ -258,14 +258,18 @@ def test_two_repositories_in_one_place(one: dict[str, Any], other: dict[str, Any
 
 def test_two_instances_of_one_name_on_two_hosts() -> None:
     assert only(variables(instance()), variables(instance())) == (
-        "db2: db_instances[orders].name: 'orders': is also an instance of db1; valid: a name that is unique in the fleet"
+        "db2: db_instances[orders].name: 'orders': is also an instance of db1; "
+        "valid: a name that is unique in the fleet"
     )
 
 
 def test_two_instances_of_one_name_on_one_host() -> None:
     found = problems(variables(instance(), instance(port=5433)))
     assert found == [
-        "db1: db_instances[orders].name: 'orders': is also an instance of db1; valid: a name that is unique in the fleet"
+        (
+            "db1: db_instances[orders].name: 'orders': is also an instance of db1; "
+            "valid: a name that is unique in the fleet"
+        )
     ]
     with pytest.raises(InvalidInput, match="is also an instance of this host"):
         inventory.resolve(variables(instance(), instance(port=5433)))
@@ -335,7 +339,7 @@ def test_a_fleet_without_instances() -> None:
 
 def test_templates_are_left_to_the_host() -> None:
     template = "{{ from_elsewhere }}"
-    raw = {key: template for key in ("name", "engine", "port", "service_level", "repositories", "databases", "os_user")}
+    raw = dict.fromkeys(("name", "engine", "port", "service_level", "repositories", "databases", "os_user"), template)
     assert problems(variables({**raw, "socket_directory": template, "options": template})) == []
     assert problems(variables(instance(), db_repositories=template, db_service_levels=template)) == []
     assert problems({"db_instances": template}) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -236,8 +237,6 @@ def test_what_an_instance_cannot_have(raw: object, engine: str, repositories: in
 
 
 def test_an_engine_that_saves_its_log_less_often_is_asked_too() -> None:
-    from dataclasses import replace
-
     found, _ = read(level(rpo="5m"))
     slow = replace(ENGINES["postgresql"], log_interval=timedelta(minutes=10))
     assert [valid for _, valid in unmet_by(found, slow, 2)] == ["a level with an RPO of 11m or more"]

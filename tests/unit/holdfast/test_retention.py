@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ansible.module_utils.holdfast import retention
 from ansible.module_utils.holdfast.model import Backup, BackupType, Keep, Retention
 
-NOW = datetime(2025, 6, 18, 12, tzinfo=timezone.utc)  # a Wednesday
+NOW = datetime(2025, 6, 18, 12, tzinfo=UTC)  # a Wednesday
 DAY = timedelta(days=1)
 NOTHING = Keep()
 
@@ -82,7 +82,7 @@ def test_grandfather_father_son_keeps_the_newest_of_each_period(rule: Keep, expe
 
 
 def test_an_iso_week_at_the_turn_of_the_year_is_one_week() -> None:
-    sunday = datetime(2024, 12, 29, 3, tzinfo=timezone.utc)
+    sunday = datetime(2024, 12, 29, 3, tzinfo=UTC)
     backups = [
         replace(backup(f"f{number}", DAY), finished=sunday + number * DAY) for number in range(9)
     ]  # 29 December to 6 January: the end of week 52, all of week 1, the first day of week 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import re
 import shutil
 import subprocess
 from datetime import datetime, timedelta
@@ -95,7 +97,7 @@ def test_next_and_previous_are_what_a_minute_walker_finds(text: str) -> None:
         when = cron.next(when)
         found.append(when)
     assert found == runs[:50]
-    for earlier, later in zip(found, found[1:]):
+    for earlier, later in itertools.pairwise(found):
         assert cron.previous(later) == earlier
         assert cron.previous(later + timedelta(seconds=30)) == later
 
@@ -153,9 +155,8 @@ def test_canonical_form(text: str, canonical: str) -> None:
     ],
 )
 def test_refused(text: object, reason: str) -> None:
-    with pytest.raises(ValueError, match=".*") as caught:
+    with pytest.raises(ValueError, match=re.escape(reason)):
         schedule.parse(text)
-    assert reason in str(caught.value)
 
 
 def test_a_leap_day_runs() -> None:
@@ -189,7 +190,8 @@ def test_longest_gap(texts: list[str], gap: timedelta) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", list(zip(random_expressions(5, 12, once_a_day=True), random_expressions(6, 12, once_a_day=True)))
+    "texts",
+    list(itertools.pairwise(random_expressions(5, 13, once_a_day=True))),
 )
 def test_longest_gap_is_what_walking_a_cycle_of_years_finds(texts: tuple[str, str]) -> None:
     crons = [schedule.parse(text) for text in texts]
@@ -197,7 +199,7 @@ def test_longest_gap_is_what_walking_a_cycle_of_years_finds(texts: tuple[str, st
     runs = sorted(
         {day + time * MINUTE for day in days for cron in crons if cron.matches_day(day) for time in cron.times()}
     )
-    assert schedule.longest_gap(*crons) == max(later - earlier for earlier, later in zip(runs, runs[1:]))
+    assert schedule.longest_gap(*crons) == max(later - earlier for earlier, later in itertools.pairwise(runs))
 
 
 @pytest.mark.parametrize(

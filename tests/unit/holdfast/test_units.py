@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from ansible.module_utils.holdfast import units
@@ -18,7 +18,24 @@ def test_parse_duration(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "15", "m", "0m", "-1h", "1.5h", "1 h", "1h30m", "1y", "１h", "1h\n", 15, None, True, "5300w", "9" * 30 + "d"],
+    [
+        "",
+        "15",
+        "m",
+        "0m",
+        "-1h",
+        "1.5h",
+        "1 h",
+        "1h30m",
+        "1y",
+        "\N{FULLWIDTH DIGIT ONE}h",
+        "1h\n",
+        15,
+        None,
+        True,
+        "5300w",
+        "9" * 30 + "d",
+    ],
 )
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="for example 15m, 1h or 7d"):
@@ -68,10 +85,10 @@ def test_instants_are_utc_and_round_trip() -> None:
     assert units.parse_instant("2025-06-18T14:30:00.250+02:00") == when
     assert units.format_instant(None) is None
     assert units.parse_instant(None) is None
-    assert units.utcnow().tzinfo is timezone.utc
+    assert units.utcnow().tzinfo is UTC
 
 
 @pytest.mark.parametrize("text", ["2025-06-18T12:30:00", "yesterday", ""])
 def test_what_is_no_instant(text: str) -> None:
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         units.parse_instant(text)

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import db_inventory_info
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
+import db_inventory_info
 
 HOSTS = """\
 all:
