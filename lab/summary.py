@@ -85,24 +85,22 @@ def next_steps(entries: Sequence[Entry], lab: str) -> list[Line]:
     if not entries:
         return []
     name, host = entries[0]["instance"], entries[0]["host"]
-    choose = "" if lab == "demo" else f"HOLDFAST_LAB={lab} "
-    play = f"{choose}.venv/bin/ansible-playbook -i inventories/lab playbooks"
     commands = [
-        (f"{choose}make shell HOST={host}", "log in to a database host, and there:"),
+        (f"make shell HOST={host}", "log in to a database host, and there:"),
         ("  sudo holdfast status", "how its instances stand"),
         (f"  sudo holdfast list {name}", "the backups in every repository"),
-        (f"  sudo holdfast expire {name} --dry-run", "what retention would remove, and the window that stays"),
-        (f"{play}/status.yml", "the whole fleet in one table"),
-        (f"{play}/backup.yml -e type=incremental -e instances={name}", "take a backup now"),
-        (f"{play}/restore_test.yml -e instances={name}", "prove it"),
-        (f"{play}/site.yml --check --diff", "nothing to change; edit inventories/lab and look again"),
-        (f"{choose}make lab-down", "remove the hosts and their data"),
+        (f"  sudo holdfast expire {name} --dry-run", "what retention would remove"),
+        (". .venv/bin/activate; export ANSIBLE_INVENTORY=inventories/lab", "then, for the fleet:"),
+        ("  ansible-playbook playbooks/status.yml", "all instances in one table"),
+        (f"  ansible-playbook playbooks/backup.yml -e type=incremental -e instances={name}", "take a backup now"),
+        (f"  ansible-playbook playbooks/restore_test.yml -e instances={name}", "prove it"),
+        ("  ansible-playbook playbooks/site.yml --check --diff", "nothing to do, until you edit inventories/lab"),
+        ("make lab-down", "remove the hosts and their data"),
     ]
-    lines: list[Line] = []
-    for command, text in commands:
-        lines.append([(MARGIN, ""), (command, "head")])
-        lines.append([(MARGIN * 2 + " " * (len(command) - len(command.lstrip())), ""), (text, "faint")])
-    return lines
+    if lab != "demo":
+        commands.insert(0, (f"export HOLDFAST_LAB={lab}", "the lab that these commands mean"))
+    width = max(len(command) for command, _ in commands)
+    return [[(MARGIN, ""), (f"{command:<{width}}", "head"), (GAP, ""), (text, "faint")] for command, text in commands]
 
 
 def _rpo(entry: Entry) -> Span:

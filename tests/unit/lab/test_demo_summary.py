@@ -135,10 +135,14 @@ def test_stored() -> None:
     )
 
 
-@pytest.mark.parametrize(("lab", "prefix"), [("demo", ""), ("other", "HOLDFAST_LAB=other ")])
-def test_next_steps_name_what_exists(lab: str, prefix: str) -> None:
-    commands = [line[1][0] for line in next_steps([entry()], lab)]
-    assert f"{prefix}make shell HOST=pg1" in commands
+@pytest.mark.parametrize(("lab", "first"), [("demo", "make shell HOST=pg1"), ("other", "export HOLDFAST_LAB=other")])
+def test_next_steps_name_what_exists(lab: str, first: str) -> None:
+    commands = [line[1][0].rstrip() for line in next_steps([entry()], lab)]
+    assert commands[0] == first
     assert "  sudo holdfast list orders" in commands
-    assert f"{prefix}make lab-down" in commands
-    assert next_steps([], lab) == []
+    assert "  ansible-playbook playbooks/restore_test.yml -e instances=orders" in commands
+    assert commands[-1] == "make lab-down"
+
+
+def test_no_next_steps_without_instances() -> None:
+    assert next_steps([], "demo") == []
