@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     reap = add("reap", "write the failed record of jobs that were killed", _run_reap, "holdfast reap orders")
     reap.add_argument("instances", **reading)  # type: ignore[arg-type]
+    reap.add_argument("--scheduled", action="store_true", help="print errors only")
 
     completion = add("completion", "print the tab completion", _run_completion, "holdfast completion bash")
     completion.add_argument("shell", choices=["bash"])

@@ -20,6 +20,7 @@ _holdfast() {
             expire) options+=" --dry-run --scheduled" ;;
             restore-test) options+=" --backup --repository --scheduled" ;;
             records) options+=" --last" ;;
+            reap) options+=" --scheduled" ;;
         esac
         COMPREPLY=($(compgen -W "$options" -- "$current"))
     else

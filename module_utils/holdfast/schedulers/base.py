@@ -48,7 +48,7 @@ class ScheduledJob:
     @property
     def cleanup(self) -> tuple[str, ...]:
         """Turns a run that was killed into a failed record."""
-        return (COMMAND, "reap", self.instance)
+        return (COMMAND, "reap", self.instance, "--scheduled")
 
 
 class Scheduler(Protocol):

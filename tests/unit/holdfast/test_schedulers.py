@@ -34,7 +34,7 @@ def unit(instance, name):
 def test_both_schedulers_run_the_same_command(job, command):
     name = f"holdfast-orders-{str(job).replace('_', '-')}"
     assert f"\nExecStart={command}\n" in unit(orders(), f"{name}.service")
-    assert f" {command} || /usr/local/bin/holdfast reap orders\n" in cron.Cron().files(orders())[0].content
+    assert f" {command} || /usr/local/bin/holdfast reap orders --scheduled\n" in cron.Cron().files(orders())[0].content
 
 
 def test_every_job_of_the_schedule_is_run_and_no_other():
