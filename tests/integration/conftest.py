@@ -1,0 +1,50 @@
+"""Tests on the real hosts of a lab.
+
+Molecule runs one directory of these for each scenario. On a running lab that playbooks/site.yml has set up, so does
+
+    HOLDFAST_LAB=demo .venv/bin/pytest tests/integration/faults
+
+They take backups, stop servers and fill disks, and put back what they broke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.fleet import Database, Fleet, connect, together
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Fleet:
+    """Every database of the lab."""
+    return connect()
+
+
+@pytest.fixture
+def analytics(fleet: Fleet) -> Database:
+    """PostgreSQL 17."""
+    return fleet["analytics"]
+
+
+@pytest.fixture
+def shop(fleet: Fleet) -> Database:
+    """MariaDB 10.11."""
+    return fleet["shop"]
+
+
+@pytest.fixture(params=["analytics", "shop"])
+def database(request: pytest.FixtureRequest, fleet: Fleet) -> Database:
+    """One of each engine, with everything that the default service level has."""
+    return fleet[request.param]
+
+
+@pytest.fixture(scope="session")
+def quiet(fleet: Fleet) -> Iterator[None]:
+    """No timer starts a job of its own while tests count backups."""
+    hosts = {item.hostname: item.host for item in fleet.values()}
+    together(lambda host: host.check_output("systemctl stop 'holdfast-*.timer'"), *hosts.values())
+    yield
+    start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
+    together(lambda host: host.check_output(start), *hosts.values())
