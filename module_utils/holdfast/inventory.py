@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Callable, NamedTuple, Optional
 
 from .config import STATE
@@ -124,12 +125,13 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
 
 
 def instances(hosts: HostVars) -> dict[str, list[dict[str, Any]]]:
-    """Name, engine, port and service level of the instances of every host that has some. Call it after ``check``."""
+    """Name, engine, port and service level of the instances of every host that has some, as they are written."""
     found: dict[str, list[dict[str, Any]]] = {}
     for host, variables in sorted(hosts.items()):
-        for raw in variables.get("db_instances") or ():
+        given = variables.get("db_instances")
+        for raw in given if isinstance(given, (list, tuple)) else ():
             if not isinstance(raw, Mapping):
-                continue  # a template
+                continue
             facts = ENGINES.get(str(raw.get("engine")))
             port = raw.get("port", facts.port if facts else None)
             level = raw.get("service_level", DEFAULT_LEVEL)
@@ -192,9 +194,16 @@ def _read_host(
 
 def _note_misspelt(variables: Mapping[str, Any], check: Checker) -> None:
     for name in variables:
-        close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=_SIMILAR) if name not in VARIABLES else []
-        if close and close[0] not in variables:
-            check.note((name,), variables[name], "unknown variable", f"did you mean {close[0]}?", at_key=True)
+        meant = None if name in VARIABLES else _meant(name)
+        if meant and meant not in variables:
+            check.note((name,), variables[name], "unknown variable", f"did you mean {meant}?", at_key=True)
+
+
+@cache
+def _meant(name: str) -> str | None:
+    """The variable that a name is nearly equal to; most names are those of other roles, on every host of the fleet."""
+    close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=_SIMILAR)
+    return close[0] if close else None
 
 
 def _read_levels(raw: object, check: Checker) -> dict[str, Level] | None:

@@ -400,3 +400,52 @@ def test_instances_of_the_fleet() -> None:
         "db1": [{"name": "orders", "engine": "postgresql", "port": 5433, "service_level": "standard"}],
         "db2": [{"name": "shop", "engine": "mariadb", "port": 3306, "service_level": "critical"}],
     }
+
+
+LEVEL = {
+    "rpo": "1h",
+    "rto": "1h",
+    "full": "daily",
+    "incremental": "hourly",
+    "log": "continuous",
+    "archive": "weekly",
+    "keep": {"full": {"count": 7, "age": "7d"}, "incremental": "2d", "log": "7d", "archive": {"weekly": 4}},
+}
+JUNK: list[Any] = [
+    *(None, True, 0, -1, 10**30, 1.5, "", "x", "7d", "daily", "{{ x }}", "0 1 * * *", "\0", b"x"),
+    *([], {}, [[]], [None], {"a": None}, {1: 2}, {None: 1}, ["x", "x"], {"name": {}}),
+]
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(each for key, item in items for each in paths(item, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    value[path[0]] = replaced(value[path[0]], path[1:], junk)
+    return value
+
+
+WHOLE = variables(
+    instance(service_level="mine", databases=["app"], options={"time_limit_full": "1h"}, repositories=["local", "far"]),
+    db_service_levels={"mine": LEVEL},
+    db_repositories={"local": LOCAL, "far": SFTP, "offsite": OFFSITE},
+    backup_scheduler="cron",
+)
+
+
+@pytest.mark.parametrize("path", [each for each in paths(WHOLE) if each], ids=lambda path: ".".join(map(str, path)))
+def test_no_value_anywhere_is_more_than_a_problem(path: tuple[Any, ...]) -> None:
+    for junk in JUNK:
+        raw = replaced(copy.deepcopy(WHOLE), path, copy.deepcopy(junk))
+        inventory.check({"db1": raw})
+        inventory.instances({"db1": raw})
+        try:
+            resolved = inventory.resolve(raw, host="db1")
+        except inventory.InvalidInventory as error:
+            assert error.problems  # noqa: PT017  # whether it is raised depends on the junk
+        else:
+            assert all(each.service_level.schedule and each.repositories for each in resolved)
