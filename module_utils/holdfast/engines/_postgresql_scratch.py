@@ -37,6 +37,8 @@ _REQUIRED = {
     "max_prepared_transactions": "max_prepared_xacts setting",
     "max_locks_per_transaction": "max_locks_per_xact setting",
 }
+# Not those that tell a client, here the one waiting for the end of recovery, to come back later.
+_FATAL = re.compile(r"\b(?:FATAL|PANIC):  (?!the database system is )")
 _CONFIGURATION = """\
 data_directory = '{data}'
 hba_file = '{directory}/pg_hba.conf'
@@ -250,7 +252,7 @@ def recovery_settings(automatic: str) -> str:
 def last_failure(text: str) -> str:
     """What a server log says about its end: the last FATAL or PANIC with its details, or the last lines."""
     lines = text.splitlines()
-    fatal: list[int] = [index for index, line in enumerate(lines) if re.search(r"\b(FATAL|PANIC):", line)]
+    fatal = [index for index, line in enumerate(lines) if _FATAL.search(line)]
     if not fatal:
         return process.last_words(text)
     end = fatal[-1] + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -91,9 +91,7 @@ def gaps(names: Iterable[str], size: int) -> Iterator[tuple[str, str]]:
         previous = segment
 
 
-def missing(names: Sequence[str], start: str, stop: str, size: int) -> list[str]:
-    """Segments from ``start`` to ``stop``, both included, that are not among ``names``."""
+def span(start: str, stop: str, size: int) -> list[str]:
+    """Names of the segments from ``start`` to ``stop``, both included, which are of one timeline."""
     first, last = Segment.parse(start, size), Segment.parse(stop, size)
-    present = set(names)
-    wanted = (Segment(first.timeline, number).name(size) for number in range(first.number, last.number + 1))
-    return [name for name in wanted if name not in present]
+    return [Segment(first.timeline, number).name(size) for number in range(first.number, last.number + 1)]

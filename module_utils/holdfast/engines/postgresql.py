@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -394,7 +395,7 @@ def _driver(module: str) -> Any:
 
 def translate(code: str | None, message: str, where: str) -> HoldfastError:
     """The error of ours that a driver's error stands for; ``code`` is its SQLSTATE, None when no session came about."""
-    what = process.last_words(message.replace("FATAL:", "").replace("ERROR:", ""), lines=1)
+    what = re.sub(r"(?:FATAL|ERROR):\s*", "", message.strip().splitlines()[0]) if message.strip() else "no answer"
     lowered = message.lower()
     if code == "42501" or (code is None and any(sign in lowered for sign in _DENIED)):
         return AccessDenied(

@@ -7,10 +7,11 @@ import grp
 import os
 import pwd
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from ..errors import InvalidInput, Unsupported
+from ..errors import InvalidInput, RepositoryUnavailable, Unsupported, WrongKey
 from ..files import read
 from ..model import Instance, Repository
 
@@ -23,6 +24,7 @@ BLOCK_INCREMENTAL: Version = (2, 46)
 VERIFY_SET: Version = (2, 55)
 KEEP_ALL = "9999999"  # the largest number: what goes is decided by Holdfast's retention alone
 
+_CONNECT_SECONDS = 5
 _COMPRESS_LEVELS = {"zst": "3", "lz4": "1", "gz": "6", "bz2": "9"}
 
 
@@ -38,7 +40,7 @@ def process_max(instance: Instance) -> int:
 def stanza_options(instance: Instance, data_directory: str, socket_directory: str) -> dict[str, str]:
     """Everything of a stanza but its repositories.
 
-    archive-push-queue-max stays unset on purpose: with it, pgBackRest tells the server that log is archived and drops it.
+    archive-push-queue-max stays unset on purpose: with it, pgBackRest drops log and tells the server that it is archived.
     """
     compress_type = instance.options.get("compress_type", "zst")
     return {
@@ -63,9 +65,9 @@ def stanza_options(instance: Instance, data_directory: str, socket_directory: st
 
 def repository_options(repository: Repository, number: int, version: Version) -> dict[str, str]:
     """The options of one repository under the given number, secrets included. Raises InvalidInput, Unsupported."""
-    settings, secrets = repository.settings, repository.secrets
+    settings = repository.settings
     options: dict[str, str] = {
-        "cipher-pass": _required(repository, secrets, "passphrase"),
+        "cipher-pass": _passphrase(repository),
         "cipher-type": "aes-256-cbc",
         "retention-archive": KEEP_ALL,
         "retention-diff": KEEP_ALL,
@@ -94,20 +96,19 @@ def repository_options(repository: Repository, number: int, version: Version) ->
 
 def _s3(repository: Repository) -> dict[str, str]:
     settings, secrets = repository.settings, repository.secrets
-    endpoint = _required(repository, settings, "endpoint")
-    address = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+    host, port = _endpoint(_required(repository, settings, "endpoint"))
     prefix = settings.get("prefix", "").strip("/")
     options = {
         "path": "/" + "/".join(part for part in (prefix, "pgbackrest") if part),
         "s3-bucket": _required(repository, settings, "bucket"),
-        "s3-endpoint": address.hostname or endpoint,
+        "s3-endpoint": host,
         "s3-key": _required(repository, secrets, "key_id"),
         "s3-key-secret": _required(repository, secrets, "key_secret"),
         "s3-region": _required(repository, settings, "region"),
         "s3-uri-style": settings.get("uri_style", "host"),
     }
-    if address.port:
-        options["storage-port"] = str(address.port)
+    if port:
+        options["storage-port"] = str(port)
     if settings.get("ca_file"):
         options["storage-ca-file"] = settings["ca_file"]
     return options
@@ -128,6 +129,44 @@ def _sftp(repository: Repository) -> dict[str, str]:
     if settings.get("known_hosts_file"):
         options["sftp-known-host"] = settings["known_hosts_file"]
     return options
+
+
+def check_reachable(repository: Repository) -> None:
+    """Raise RepositoryUnavailable when nothing listens at the repository's address.
+
+    pgBackRest itself tries again for minutes, file by file, before it says so.
+    """
+    settings = repository.settings
+    if repository.type == "s3":
+        host, port = _endpoint(settings["endpoint"])
+        address = (host, port or 443)
+    elif repository.type == "sftp":
+        address = (settings["host"], int(settings.get("port", "22")))
+    else:
+        return
+    try:
+        socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise RepositoryUnavailable(
+            f"{address[0]}:{address[1]} does not answer: {error.strerror or error}",
+            where=f"repository {repository.name}",
+            remedy="Check the address, the network and the storage server",
+        ) from None
+
+
+def _endpoint(text: str) -> tuple[str, int | None]:
+    address = urlsplit(text if "//" in text else f"//{text}")
+    return address.hostname or text, address.port
+
+
+def _passphrase(repository: Repository) -> str:
+    if not repository.secrets.get("passphrase"):
+        raise WrongKey(
+            "the passphrase is missing",
+            where=f"repository {repository.name}",
+            remedy="Put it back into /etc/holdfast/keys: without it nothing can be read",
+        )
+    return repository.passphrase
 
 
 def _required(repository: Repository, values: Mapping[str, str], name: str) -> str:

@@ -16,6 +16,7 @@ _BACKUP = re.compile(
 _ARCHIVE = re.compile(r"^\s*archiveId: (?P<id>\S+), total WAL checked: (?P<all>\d+), total valid WAL: (?P<valid>\d+)")
 _COUNTS = re.compile(r"^\s*(?:missing|checksum invalid|size invalid|other): \d+")
 _STATUS = re.compile(r"^\s*status: (?P<status>\w+)")
+_SEGMENT = re.compile(r"(?:invalid (?:checksum|size|result)|file missing) '?\S*/([0-9A-F]{24})-")
 _INDENTED = re.compile(r"^\s{2,}(?P<text>No usable \S+ file|.*\berror\b.*)$")
 
 
@@ -70,26 +71,32 @@ def _reason(status: str, checked: str, valid: str) -> str:
     return f"{int(checked) - int(valid)} of {checked} files are damaged"
 
 
+def damaged_segments(line: str) -> list[str]:
+    """The log segments that a message of the verify command calls unreadable: those that no restore can use."""
+    return _SEGMENT.findall(line)
+
+
 def log_gaps(names: Sequence[str], backups: Sequence[Mapping[str, Any]], size: int) -> tuple[list[str], dict[str, str]]:
     """Holes in the archived log, and the backups that lack a segment they need to become consistent.
 
-    Where log was expired between two backups that stay, the hole reaches from the last segment of one to the first of the
-    other: that one is meant.
+    Expiring log leaves holes that are meant: it goes from the oldest on, and keeps what backups need for themselves. So
+    a hole that ends where a backup starts is meant as long as nothing before it is there for any other reason.
     """
     broken: dict[str, str] = {}
-    starts, stops = set(), set()
+    needed: set[str] = set()
+    starts: set[str] = set()
     for raw in backups:
         start, stop = raw["archive"]["start"], raw["archive"]["stop"]
         if not start or not stop:
             continue
         starts.add(start)
-        stops.add(stop)
-        lacking = wal.missing(names, start, stop, size)
+        needed.update(wal.span(start, stop, size))
+        lacking = [name for name in wal.span(start, stop, size) if name not in names]
         if lacking:
-            broken[raw["label"]] = f"the log segment {lacking[0]} that it needs is missing"
-    holes = [
-        f"the log has a hole between {before} and {after}: no restore to a time in it or across it is possible"
-        for before, after in wal.gaps(names, size)
-        if not (before in stops and after in starts)
-    ]
+            broken[raw["label"]] = f"the log segment {lacking[0]} that it needs is missing or damaged"
+    holes = []
+    for before, after in wal.gaps(names, size):
+        expired = after in starts and all(name in needed for name in names if name <= before)
+        if not expired:
+            holes.append(f"the log has a hole between {before} and {after}: no restore can cross it")
     return holes, broken

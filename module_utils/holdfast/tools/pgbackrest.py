@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import logging
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any
 
 from .. import process
@@ -29,26 +28,23 @@ from ..files import File
 from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
 from ..owner import run_as_owner
 from . import _pgbackrest_config as config
-from ._pgbackrest_errors import failure
-from ._pgbackrest_verify import log_gaps, verdict
+from ._pgbackrest_errors import failure, spooled_error
+from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
+from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
 log = logging.getLogger(__name__)
 
-_TYPES = {BackupType.FULL: "full", BackupType.DIFFERENTIAL: "diff", BackupType.INCREMENTAL: "incr"}
-_TYPE_OF = {word: type_ for type_, word in _TYPES.items()}
 _NEW_LABEL = re.compile(r"new backup label = (\S+)")
 _ARCHIVE_TIMEOUT = 82
 _NOT_EMPTY = 40
-_NO_STANZA = (1, 3)
-_USABLE = (0, 2)  # ok, and ok without a backup yet
 
 
 class PgBackRest:
     """See the protocol. The stanza is named after the instance."""
 
     name = "pgbackrest"
-    types: frozenset[BackupType] = frozenset(_TYPES)
+    types: frozenset[BackupType] = frozenset(TYPES)
 
     def __init__(self, instance: Instance, engine: PostgreSQL) -> None:
         self.instance = instance
@@ -67,8 +63,10 @@ class PgBackRest:
             return []
         shown = ".".join(map(str, self.version))
         return [
-            (f"Hourly incrementals will be large: pgBackRest {shown} copies every changed file whole; "
-            "block-level incrementals need 2.46")
+            (
+                f"Hourly incrementals will be large: pgBackRest {shown} copies every changed file whole; "
+                "block-level incrementals need 2.46"
+            )
         ]
 
     def files(self) -> list[File]:
@@ -122,9 +120,9 @@ class PgBackRest:
 
     def backup(self, type_: BackupType, repository: Repository) -> Backup:
         """See the protocol. Without a full backup to build on, pgBackRest takes one, and that is what is returned."""
-        if type_ not in _TYPES:
+        if type_ not in TYPES:
             raise Unsupported(self.name, f"a {type_} backup", "it takes full, differential and incremental ones")
-        arguments = [f"--type={_TYPES[type_]}", "--annotation=made-by=holdfast"]
+        arguments = [f"--type={TYPES[type_]}", "--annotation=made-by=holdfast"]
         label = ""
 
         def watch(line: str) -> None:
@@ -174,7 +172,7 @@ class PgBackRest:
         found = self._info(repository)
         if found is None:
             return []
-        return [self._backup(raw, repository) for raw in found["backup"]]
+        return [backup_of(raw, repository.name) for raw in found["backup"]]
 
     def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
         """Read files and log back and compare checksums, and look for holes in the archived log.
@@ -188,35 +186,40 @@ class PgBackRest:
         asked = [backup.id for backup in backups]
         damaged = {label: "it is no longer in the repository" for label in asked if label not in stored}
         present = [label for label in asked if label in stored]
+        # A set is read without the blocks that it takes from earlier backups, so those are read as sets of their own.
+        needed = [label for label in stored if any(label in chain(wanted, stored) for wanted in present)]
         sets: list[str | None] = [None]
-        if self.version >= config.VERIFY_SET and len(present) < len(stored):
-            sets = [*present]
+        if self.version >= config.VERIFY_SET and len(needed) < len(stored):
+            sets = [*needed]
         problems: list[str] = []
+        unreadable: set[str] = set()
+
+        def watch(line: str) -> None:
+            unreadable.update(damaged_segments(line))
+
         for label in sets:
-            arguments = [f"--set={label}"] if label else []
-            output = self._run("verify", repository, "--output=text", "--verbose", *arguments).stdout
+            arguments = ["--output=text", "--verbose", *([f"--set={label}"] if label else [])]
+            output = self._run("verify", repository, *arguments, on_line=watch).stdout
             outcome = verdict(output)
             if outcome is None:
                 raise CommandFailed(
                     f"pgbackrest verify reported nothing that can be read: {process.last_words(output)}",
                     where=self._where(repository),
                 )
-            damaged.update({label: text for label, text in outcome.damaged.items() if label in asked})
+            damaged.update(outcome.damaged)
             problems.extend(text for text in outcome.problems if text not in problems)
-        size = self.engine.segment_size()
         for archive in found["archive"]:
-            names = self._archived(repository, archive["id"])
+            names = [name for name in self._archived(repository, archive["id"]) if name not in unreadable]
             labels = [raw for raw in stored.values() if raw["database"]["id"] == archive["database"]["id"]]
-            holes, broken = log_gaps(names, labels, size)
+            holes, broken = log_gaps(names, labels, self.engine.segment_size())
             problems.extend(holes)
-            damaged.update({label: text for label, text in broken.items() if label in asked})
+            damaged.update(broken)
         for label in present:
-            parent = stored[label]["prior"]
-            while parent and label not in damaged:
-                if parent in damaged:
-                    damaged[label] = f"it needs the damaged backup {parent}"
-                parent = stored[parent]["prior"] if parent in stored else None
-        return Verification(tuple(label for label in present if label not in damaged), damaged, tuple(problems))
+            parent = next((parent for parent in chain(label, stored)[1:] if parent in damaged), None)
+            if parent and label not in damaged:
+                damaged[label] = f"it needs the damaged backup {parent}"
+        intact = tuple(label for label in present if label not in damaged)
+        return Verification(intact, {label: text for label, text in damaged.items() if label in asked}, tuple(problems))
 
     def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Backup | None) -> None:
         going = {backup.id for backup in backups}
@@ -243,6 +246,7 @@ class PgBackRest:
 
     def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
         assert isinstance(scratch, PostgreSQLScratch)
+        config.check_reachable(repository)
         scratch.prepare()
         configuration = self._restore_configuration(repository, scratch)
         arguments = [
@@ -300,7 +304,7 @@ class PgBackRest:
             time.sleep(0.5)
 
     def _archiving_fails(self, repository: Repository, what: str) -> HoldfastError:
-        said = self._spooled_error()
+        said = spooled_error(os.path.join(config.SPOOL, "archive", self.stanza, "out"))
         if not said:
             return CommandFailed(
                 f"archiving does not work: {what}",
@@ -311,18 +315,6 @@ class PgBackRest:
         cause.what = f"archiving does not work: {what}; {cause.what}"
         return cause
 
-    def _spooled_error(self) -> str:
-        """What the asynchronous archiver left as its newest error, in the form of a message; empty when there is none."""
-        found: list[tuple[float, str]] = []
-        for path in glob.glob(os.path.join(config.SPOOL, "archive", self.stanza, "out", "*.error")):
-            try:
-                with open(path, encoding="utf-8", errors="replace") as stream:
-                    code, _, message = stream.read().partition("\n")
-                found.append((os.stat(path).st_mtime, f"ERROR: [{int(code):03d}]: {message}"))
-            except (OSError, ValueError):
-                continue  # it went as the segment got through
-        return max(found)[1] if found else ""
-
     def _archived(self, repository: Repository, archive_id: str) -> list[str]:
         path = f"archive/{self.stanza}/{archive_id}"
         listing = json.loads(self._run("repo-ls", repository, "--output=json", "--recurse", path, level="warn").stdout)
@@ -330,32 +322,6 @@ class PgBackRest:
             os.path.basename(name)[:24] for name, item in listing.items() if item["type"] == "file" and "-" in name
         )
         return [name for name in names if wal.SEGMENT_NAME.match(name)]
-
-    def _backup(self, raw: Mapping[str, Any], repository: Repository) -> Backup:
-        damaged = raw.get("error")
-        lsn: Mapping[str, str] = raw.get("lsn") or {}
-        archive: Mapping[str, str] = raw.get("archive") or {}
-        stored: Mapping[str, int] = raw["info"].get("repository") or {}
-        return Backup(
-            id=raw["label"],
-            type=_TYPE_OF[raw["type"]],
-            tool=self.name,
-            repository=repository.name,
-            started=datetime.fromtimestamp(raw["timestamp"]["start"], timezone.utc),
-            finished=datetime.fromtimestamp(raw["timestamp"]["stop"], timezone.utc),
-            size_bytes=raw["info"].get("size"),
-            stored_bytes=stored.get("delta"),
-            parent=raw.get("prior"),
-            log_start=lsn.get("start"),
-            log_stop=lsn.get("stop"),
-            error="pages with wrong checksums were found while it was taken" if damaged else None,
-            details={
-                "read_bytes": raw["info"].get("delta"),
-                "log_files": [archive.get("start"), archive.get("stop")],
-                "annotation": raw.get("annotation") or {},
-                "pgbackrest": raw["backrest"]["version"],
-            },
-        )
 
     def _info(self, repository: Repository) -> dict[str, Any] | None:
         """What pgBackRest knows of the stanza in a repository; None when it is not there."""
@@ -367,11 +333,11 @@ class PgBackRest:
             raise CommandFailed("pgbackrest info printed no JSON", where=self._where(repository)) from None
         if not found:
             return None
-        status = found[0]["repo"][0]["status"] if found[0].get("repo") else found[0]["status"]
-        if status["code"] in _NO_STANZA:
+        code, message = status(found[0])
+        if code in NO_STANZA:
             return None
-        if status["code"] not in _USABLE:
-            raise failure("info", 0, f"ERROR: {status['message']}", self._where(repository))
+        if code not in USABLE:
+            raise failure("info", 0, f"ERROR: {message}", self._where(repository))
         return found[0]
 
     def _run(
@@ -389,9 +355,12 @@ class PgBackRest:
         """
         options = self._stanza_options(self.engine.data_directory() if server else "")
         options.update(config.repository_options(repository, 1, self.version))
-        options.update({"log-level-console": "off", "log-level-stderr": level, "log-timestamp": "n"})
+        options.update(
+            {"io-timeout": "30", "log-level-console": "off", "log-level-stderr": level, "log-timestamp": "n"}
+        )
         if not server:
             options = {name: value for name, value in options.items() if not name.startswith("pg1-")}
+        config.check_reachable(repository)
         env = config.environment(self.stanza, options)
         result = process.run(["pgbackrest", "--no-config", command, *arguments], env=env, on_line=on_line)
         if result.returncode == 0:
