@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from ..model import BackupType
 
-_FULL = frozenset({BackupType.FULL, BackupType.LOG, BackupType.LOGICAL})
-_FULL_INCREMENTAL = _FULL | {BackupType.INCREMENTAL}
+_ALL = frozenset(BackupType)
+_NO_INCREMENTAL = _ALL - {BackupType.INCREMENTAL}
+_FULL_ONLY = _NO_INCREMENTAL - {BackupType.DIFFERENTIAL}
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,12 @@ class EngineFacts:
 ENGINES: Mapping[str, EngineFacts] = {
     facts.name: facts
     for facts in (
-        EngineFacts("postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", frozenset(BackupType)),
-        EngineFacts("mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _FULL_INCREMENTAL),
-        EngineFacts("mysql", "MySQL", False, 3306, "mysql", "xtrabackup", "mysqldump", _FULL_INCREMENTAL),
-        EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "mongodump", "mongodump", _FULL),
-        EngineFacts(
-            "mssql",
-            "SQL Server",
-            False,
-            1433,
-            "mssql",
-            "mssql_native",
-            "sqlpackage",
-            frozenset(BackupType) - {BackupType.INCREMENTAL},
-        ),
-        EngineFacts("oracle", "Oracle", False, 1521, "oracle", "rman", "datapump", frozenset(BackupType)),
+        EngineFacts("postgresql", "PostgreSQL", True, 5432, "postgres", "pgbackrest", "pg_dump", _ALL),
+        EngineFacts("mariadb", "MariaDB", True, 3306, "mysql", "mariadb-backup", "mariadb-dump", _ALL),
+        EngineFacts("mysql", "MySQL", False, 3306, "mysql", "xtrabackup", "mysqldump", _ALL),
+        EngineFacts("mongodb", "MongoDB", False, 27017, "mongodb", "mongodump", "mongodump", _FULL_ONLY),
+        EngineFacts("mssql", "SQL Server", False, 1433, "mssql", "mssql_native", "sqlpackage", _NO_INCREMENTAL),
+        EngineFacts("oracle", "Oracle", False, 1521, "oracle", "rman", "datapump", _ALL),
     )
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible.module_utils.holdfast import inventory
 from ansible.module_utils.holdfast.errors import InvalidInput
-from ansible.module_utils.holdfast.model import Job
+from ansible.module_utils.holdfast.model import BackupType, Job
 
 LOCAL = {"type": "posix", "path": "/backup", "passphrase": "one"}
 OFFSITE = {
@@ -287,18 +288,13 @@ def test_two_instances_without_a_name_on_one_port_are_told_once_for_each_mistake
     assert sum("is missing" in text for text in found) == 2
 
 
-def test_differential_backups_of_mariadb() -> None:
-    mine = {
-        "rpo": "1h",
-        "rto": "1h",
-        "full": "weekly",
-        "differential": "daily",
-        "log": "continuous",
-        "keep": {"full": "30d", "differential": "7d", "log": "7d"},
-    }
-    raw = instance(engine="mariadb", service_level="mine")
-    assert "differential backups, which mariadb-backup for MariaDB does not take" in only(
-        variables(raw, db_service_levels={"mine": mine})
+def test_a_level_that_an_engine_cannot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = inventory.ENGINES["mariadb"]
+    poorer = replace(facts, types=facts.types - {BackupType.INCREMENTAL})
+    monkeypatch.setattr(inventory, "ENGINES", {**inventory.ENGINES, "mariadb": poorer})
+    assert only(variables(instance(engine="mariadb", service_level="critical"))) == (
+        "db1: db_instances[orders].service_level: 'critical': cannot serve this instance: it schedules incremental "
+        "backups, which mariadb-backup for MariaDB does not take; valid: a level of differential, full, log, logical"
     )
 
 

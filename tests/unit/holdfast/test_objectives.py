@@ -216,8 +216,9 @@ def test_a_template_inside_a_rule_is_judged_on_its_host() -> None:
 @pytest.mark.parametrize(
     ("raw", "engine", "repositories", "reason"),
     [
-        (level(differential="0 13 * * *", keep_differential="2d"), "mariadb", 2, "schedules differential backups"),
-        (level(differential="0 13 * * *", keep_differential="2d"), "postgresql", 2, ""),
+        (level(incremental="0 13 * * *", keep_incremental="2d"), "mssql", 2, "schedules incremental backups"),
+        (level(differential="0 13 * * *", keep_differential="2d"), "mssql", 2, ""),
+        (level(differential="0 13 * * *", keep_differential="2d"), "mariadb", 2, ""),
         (level(archive="weekly", keep_archive="52w"), "postgresql", 1, "a single repository"),
         (level(archive="weekly", keep_archive="52w"), "postgresql", 2, ""),
         (level(archive="weekly", keep_archive="52w"), "postgresql", None, ""),
