@@ -34,7 +34,7 @@ _QUERY_SECONDS = 60
 _RESTART_SECONDS = 300
 _DENIED = (
     "authentication failed",
-    "no pg_hba.conf entry",
+    "pg_hba.conf",  # no entry, or one that rejects
     "no password supplied",
     "does not exist",
     "permission denied",
