@@ -252,7 +252,7 @@ def _schedule(made: Plan) -> None:
         change.apply()
     units = {path for paths in (made.wanted.host, *made.wanted.instances.values()) for path in paths}
     changed = [change.subject for _, change in made.changes if change.subject in units]
-    made.scheduler.activate([*changed, *gone], made.inactive)
+    made.scheduler.activate(changed, made.inactive)
 
 
 def _outcome(

@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Callable
@@ -208,7 +209,7 @@ def file_change(file: File, manifest: Manifest) -> Change | None:
 def removal(path: str) -> Change | None:
     """What it takes to remove a file that Holdfast wrote."""
     found = _found(path)
-    return Change(path, found, "", lambda: os.unlink(path)) if found else None
+    return Change(path, found, "", lambda: _remove(path)) if found else None
 
 
 def _is_foreign(file: File, current: str) -> bool:
@@ -258,6 +259,11 @@ def _own(path: str, mode: int, owner: str) -> None:
     user = pwd.getpwnam(owner)
     os.chown(path, user.pw_uid, user.pw_gid)
     os.chmod(path, mode)
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _write_bytes(path: str, content: bytes, mode: int) -> None:

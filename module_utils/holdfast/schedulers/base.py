@@ -72,7 +72,7 @@ class Scheduler(Protocol):
         """Put changed files into effect and start what is not active."""
 
     def retire(self, paths: Sequence[str], /) -> None:
-        """Stop the jobs of files that are about to be removed. A job that runs now is left to end."""
+        """Remove the scheduler's own among these files, and their jobs. A job that runs now is left to end."""
 
 
 def scheduled_jobs(instance: Instance) -> list[ScheduledJob]:

@@ -51,8 +51,11 @@ class Cron:
     def activate(self, _changed: Sequence[str], _inactive: Sequence[str], /) -> None:
         """Nothing to do: cron reads its directory every minute."""
 
-    def retire(self, _paths: Sequence[str], /) -> None:
-        """Nothing to do: the jobs go with their file."""
+    def retire(self, paths: Sequence[str], /) -> None:
+        """Remove the files among these; the jobs go with them."""
+        for path in paths:
+            if os.path.dirname(path) == DIRECTORY:
+                os.unlink(path)
 
 
 def _line(job: ScheduledJob) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .. import process
 from ..errors import InvalidInput
@@ -102,15 +103,17 @@ class Systemd:
             process.run(["systemctl", "restart", *stale]).check()
 
     def retire(self, paths: Sequence[str], /) -> None:
-        """Stop and disable the timers among these files."""
-        timers = _timers(paths)
+        """Stop and disable the timers among these files, and remove the units."""
+        units = [path for path in paths if path.startswith(DIRECTORY + "/")]
+        timers = _timers(units)
         if timers:
-            process.run(["systemctl", "disable", "--quiet", "--now", *timers])
-        for timer in timers:
-            # Otherwise an instance of the same name that comes back would start by making up for the time between.
-            stamp = f"{_STAMPS}/stamp-{timer}"
-            if os.path.exists(stamp):
-                os.unlink(stamp)
+            process.run(["systemctl", "disable", "--quiet", "--now", *timers]).check()
+        # With a stamp, an instance of the same name that comes back would start by making up for the time between.
+        for path in [*units, *(f"{_STAMPS}/stamp-{timer}" for timer in timers)]:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        if units:
+            process.run(["systemctl", "daemon-reload"]).check()
 
 
 def _timers(paths: Sequence[str]) -> list[str]:

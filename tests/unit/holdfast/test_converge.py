@@ -130,6 +130,8 @@ class Jobs:
             self.active.update(timers)
         elif argv[1] == "disable":
             self.active.difference_update(timers)
+        elif argv[1] == "restart":
+            assert set(timers) <= self.active, "systemctl fails for a unit that is not there"
         return SimpleNamespace(check=lambda: SimpleNamespace(stdout=out))
 
 

@@ -130,7 +130,7 @@ def test_nothing_is_asked_or_done_when_nothing_changed(monkeypatch):
     systemctl = Systemctl()
     monkeypatch.setattr(process, "run", systemctl)
     systemd.Systemd().activate([], [])
-    systemd.Systemd().retire(paths("a.service"))
+    systemd.Systemd().retire(["/etc/cron.d/holdfast-orders"])
     assert systemd.Systemd().inactive([]) == []
     assert systemctl.calls == []
 
@@ -146,14 +146,16 @@ def test_a_changed_service_does_not_restart_its_timer(monkeypatch):
     ]
 
 
-def test_a_retired_timer_leaves_no_stamp(monkeypatch, tmp_path):
+def test_retired_units_go_with_their_stamp_and_nothing_else_does(monkeypatch, tmp_path):
     systemctl = Systemctl()
     monkeypatch.setattr(process, "run", systemctl)
     monkeypatch.setattr(systemd, "_STAMPS", str(tmp_path))
-    (tmp_path / "stamp-a.timer").touch()
-    systemd.Systemd().retire(paths("a.service", "a.timer"))
-    assert systemctl.calls == [["disable", "--quiet", "--now", "a.timer"]]
-    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(systemd, "DIRECTORY", str(tmp_path))
+    for name in ("a.service", "a.timer", "stamp-a.timer", "b.timer", "stamp-b.timer"):
+        (tmp_path / name).touch()
+    systemd.Systemd().retire([str(tmp_path / "a.service"), str(tmp_path / "a.timer"), "/etc/holdfast/keys/a.json"])
+    assert systemctl.calls == [["disable", "--quiet", "--now", "a.timer"], ["daemon-reload"]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.timer", "stamp-b.timer"]
 
 
 def test_a_host_without_the_scheduler_is_told_which_to_choose(monkeypatch):
