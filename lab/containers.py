@@ -27,11 +27,14 @@ def run(
     stdin: str | None = None,
     env: dict[str, str] | None = None,
     timeout: float = 120,
+    what: str = "",
 ) -> str:
     """Return what a command printed.
 
+    :param what: its name in an error, where the command line would say too much.
     :raises LabError: it failed or took longer than ``timeout`` seconds.
     """
+    what = what or " ".join(command)
     try:
         done = subprocess.run(
             command,
@@ -46,19 +49,30 @@ def run(
     except FileNotFoundError:
         raise LabError(f"{command[0]} is not installed: run lab/bootstrap.sh lab") from None
     except subprocess.TimeoutExpired:
-        raise LabError(f"no end after {timeout:.0f} s: {' '.join(command)}") from None
+        raise LabError(f"{what}: no end after {timeout:.0f} s") from None
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise LabError(f"{' '.join(command)}: exit {done.returncode}: {reason}")
+        raise LabError(f"{what}: exit {done.returncode}: {reason}")
     return done.stdout
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out of the same step."""
+def locked(path: Path, timeout: float = 900) -> Iterator[None]:
+    """Keep other processes out of the same step.
+
+    :raises LabError: another one has not left it after ``timeout`` seconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"another process has held {path} for {timeout:.0f} s") from None
+                time.sleep(0.1)
         yield
 
 
@@ -80,7 +94,8 @@ class Podman:
 
     def __call__(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Return what a podman command printed."""
-        return run(self.command(*args), stdin=stdin, env=self.env, timeout=timeout).strip()
+        what = f"podman {args[0]}"
+        return run(self.command(*args), stdin=stdin, env=self.env, timeout=timeout, what=what).strip()
 
     def succeeds(self, *args: str) -> bool:
         """Whether a podman command ends well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from containers import LabError, Podman
 
 REPOSITORY = "localhost/holdfast-lab"
 CUSTOMIZE = Path(__file__).parent / "image" / "customize.sh"
+BUILD_SECONDS = 1200
 MMDEBSTRAP_OPTIONS = (
     "--quiet",
     "--variant=minbase",
@@ -38,6 +40,8 @@ def build(podman: Podman, suite: str, packages: Sequence[str], log: Path) -> Non
 
     :raises LabError: a package could not be had, or podman refused the image.
     """
+    if not shutil.which("mmdebstrap"):
+        raise LabError("mmdebstrap is not installed: run lab/bootstrap.sh lab")
     with log.open("w") as messages:
         builder = subprocess.Popen(
             [
@@ -48,22 +52,29 @@ def build(podman: Podman, suite: str, packages: Sequence[str], log: Path) -> Non
             stdout=subprocess.PIPE,
             stderr=messages,
         )
-        importer = subprocess.run(
+        importer = subprocess.Popen(
             podman.command("import", "--quiet", "-"),
             stdin=builder.stdout,
             stdout=subprocess.PIPE,
             stderr=messages,
             text=True,
             env={**os.environ, **podman.env},
-            check=False,
         )
         if builder.stdout:
             builder.stdout.close()
-        # The name is given last: an image cut short must never be taken for a whole one.
-        if builder.wait() or importer.returncode:
-            raise LabError(f"the {suite} image could not be built: see {log}")
+        try:
+            imported, _ = importer.communicate(timeout=BUILD_SECONDS)
+            complete = builder.wait(timeout=10) == 0 and importer.returncode == 0
+        except subprocess.TimeoutExpired:
+            complete = False
+        finally:
+            importer.terminate()
+            builder.terminate()
+    # The name is given last: an image cut short must never be taken for a whole one.
+    if not complete:
+        raise LabError(f"the {suite} image could not be built: see {log}")
     image = reference(suite, packages)
-    podman("tag", importer.stdout.strip().splitlines()[-1], image)
+    podman("tag", imported.strip().splitlines()[-1], image)
     for old in podman("images", "--format={{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
         if old.startswith(f"{REPOSITORY}:{suite}-") and old != image:
             # A lab that still runs on it keeps it.

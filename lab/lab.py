@@ -27,7 +27,7 @@ from state import BUCKET, Address, State
 ROOT = Path(__file__).resolve().parent.parent
 HOSTS_FILE = ROOT / "lab" / "hosts.yml"
 SETUP = ROOT / "lab" / "host" / "setup.sh"
-SETUP_SECONDS = 120
+SETUP_SECONDS = 180
 # Clones of the repository on one machine must not meet in podman, where names are the machine's.
 TREE = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 
@@ -135,7 +135,10 @@ class Lab:
                 for host, key in zip(self.plan.hosts, keys, strict=True)
             ],
         )
-        each(lambda host: run(self.ssh(host.name, "-o", "ControlPath=none", "--", "true")), self.plan.hosts)
+        each(
+            lambda host: run(self.ssh(host.name, "-o", "ControlPath=none", "true"), what=f"ssh {host.name}"),
+            self.plan.hosts,
+        )
         self.say(f"lab '{self.name}' is up: ssh -F {self.state.ssh_config.relative_to(ROOT)} HOST")
 
     def down(self) -> None:
@@ -206,15 +209,18 @@ class Lab:
     def _host(self, host: Host, state: str, network: str) -> str:
         """Bring one host to its state and return its ssh host key."""
         container = self.container(host.name)
-        if state == "absent":
-            self._run(host, network)
-        elif state != "running":
-            self.podman("start", container)
-        output = self.podman(
-            *("exec", "--interactive", container, "sh", "-s", "--", *host.services),
-            stdin=SETUP.read_text(),
-            timeout=SETUP_SECONDS,
-        )
+        try:
+            if state == "absent":
+                self._run(host, network)
+            elif state != "running":
+                self.podman("start", container)
+            output = self.podman(
+                *("exec", "--interactive", container, "sh", "-s", "--", *host.services),
+                stdin=SETUP.read_text(),
+                timeout=SETUP_SECONDS,
+            )
+        except LabError as error:
+            raise LabError(f"{host.name}: {error}") from None
         self.say(f"{host.name}: Debian {host.suite}, {', '.join(host.services)}")
         return output.splitlines()[-1]
 

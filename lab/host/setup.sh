@@ -3,11 +3,20 @@
 # Arguments: any of postgresql:CLUSTER:PORT, mariadb, s3:BUCKET. The last line printed is the ssh host key.
 set -eu
 
+give_up() {
+    if journalctl --quiet --boot | grep -q 'inotify.*Too many open files'; then
+        echo "too many hosts for this machine: take another lab down or raise fs.inotify.max_user_instances" >&2
+    else
+        echo "sshd has not come up in a minute: $(journalctl --quiet --output=cat --priority=err --lines=1)" >&2
+    fi
+    exit 1
+}
+
 wait_for_boot() {
     tries=300
     until systemctl is-active --quiet ssh 2>/dev/null; do
         tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || { echo "sshd has not come up in a minute" >&2; exit 1; }
+        [ "$tries" -gt 0 ] || give_up
         sleep 0.2
     done
 }
@@ -22,7 +31,7 @@ trust_authority() {
 postgresql() {
     version=$(ls /usr/lib/postgresql)
     [ -e "/etc/postgresql/$version/$1" ] ||
-        pg_createcluster --port "$2" "$version" "$1" -- --data-checksums --no-sync >/dev/null
+        pg_createcluster --port "$2" --locale C.UTF-8 "$version" "$1" -- --data-checksums --no-sync >/dev/null
     systemctl start "postgresql@$version-$1"
 }
 

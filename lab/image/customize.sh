@@ -13,7 +13,11 @@ cat > /etc/systemd/system/mariadb.service.d/lab.conf <<'CONF'
 [Unit]
 ConditionPathExists=/var/lib/mysql/mysql
 CONF
-systemctl mask --quiet systemd-modules-load.service apt-daily.timer apt-daily-upgrade.timer
+# In a privileged container these would reach the machine itself: its kernel, disks and consoles.
+systemctl mask --quiet systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service \
+    proc-sys-fs-binfmt_misc.automount fstrim.timer e2scrub_all.timer e2scrub_reap.service \
+    getty.target getty-static.service console-getty.service systemd-logind.service
+systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer
 
 useradd --create-home --shell /bin/bash ops
 echo 'ops ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ops

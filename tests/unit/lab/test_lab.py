@@ -176,6 +176,15 @@ def test_a_failed_command_is_one_line(command, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_step_that_another_process_never_leaves_is_given_up(tmp_path):
+    with (
+        containers.locked(tmp_path / "lock"),
+        pytest.raises(LabError, match="has held"),
+        containers.locked(tmp_path / "lock", timeout=0.1),
+    ):
+        pass
+
+
 def test_a_command_that_hangs_is_given_up():
     with pytest.raises(LabError, match="no end after 0 s"):
         containers.run(["sleep", "5"], timeout=0.1)
