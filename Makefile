@@ -5,6 +5,9 @@ PY := $(VENV)/bin/python
 LAB := $(PY) lab/lab.py
 INVENTORY ?= inventories/example
 
+# Ansible starts Python many times a run; without its bytecode cache each start compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
