@@ -102,10 +102,26 @@ class Restic:
         return self._backup(producers, arguments, tags, compress)
 
     def backup_paths(
-        self, paths: Sequence[str], tags: Mapping[str, str], *, directory: str = "/", compress: bool = True
+        self,
+        paths: Sequence[str],
+        tags: Mapping[str, str],
+        *,
+        directory: str = "/",
+        compress: bool = True,
+        parent: str | None = None,
     ) -> Snapshot:
-        """Store files and directories, given relative to ``directory``. One that cannot be read leaves no snapshot."""
-        arguments = ["backup", "--force", *_as_arguments(self._stamp(tags)), "--", *paths]
+        """Store files and directories, given relative to ``directory``. One that cannot be read leaves no snapshot.
+
+        Files that have not changed since the ``parent`` snapshot are not read again.
+        """
+        # Without either, restic would look through all its snapshots for a parent.
+        arguments = [
+            "backup",
+            *(["--parent", parent] if parent else ["--force"]),
+            *_as_arguments(self._stamp(tags)),
+            "--",
+            *paths,
+        ]
         return self._backup([], arguments, tags, compress, directory)
 
     def snapshots(self, tags: Mapping[str, str] | None = None) -> list[Snapshot]:
