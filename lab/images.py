@@ -62,6 +62,7 @@ def build(podman: Podman, suite: str, packages: Sequence[str], log: Path) -> Non
         )
         if builder.stdout:
             builder.stdout.close()
+        imported = ""
         try:
             imported, _ = importer.communicate(timeout=BUILD_SECONDS)
             complete = builder.wait(timeout=10) == 0 and importer.returncode == 0
@@ -72,6 +73,7 @@ def build(podman: Podman, suite: str, packages: Sequence[str], log: Path) -> Non
             builder.terminate()
     # The name is given last: an image cut short must never be taken for a whole one.
     if not complete:
+        podman.succeeds("rmi", *imported.split())
         raise LabError(f"the {suite} image could not be built: see {log}")
     image = reference(suite, packages)
     podman("tag", imported.strip().splitlines()[-1], image)
