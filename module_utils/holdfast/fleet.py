@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .objectives import DEFAULT_LEVEL
+
 UNKNOWN = "unknown"  # the state of an instance whose host does not answer
 
 Entry = dict[str, Any]
@@ -46,7 +48,7 @@ def _entry(
         "engine": (written or {}).get("engine", UNKNOWN),
         "host": host,
         "inventory_host": host,
-        "service_level": (written or {}).get("service_level", "standard"),
+        "service_level": (written or {}).get("service_level", DEFAULT_LEVEL),
         "state": UNKNOWN,
         "problems": [{"severity": "critical", "text": _reason(host, told, answer)}],
         "notes": [],
@@ -59,7 +61,11 @@ def _reason(host: str, told: Mapping[str, Any] | None, answer: Mapping[str, Any]
         error = told["error"]
         return f"{error['what']}. {error['remedy']}" if error["remedy"] else str(error["what"])
     if answer.get("unreachable"):
-        return f"host {host} cannot be reached: {str(answer.get('msg', '')).strip()}"
+        return f"host {host} cannot be reached: {_message(answer)}"
     if "instances" not in answer:
-        return f"host {host} does not tell: {str(answer.get('msg', 'no answer')).strip()}"
+        return f"host {host} does not tell: {_message(answer)}"
     return f"it is not set up on host {host}; run playbooks/site.yml"
+
+
+def _message(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("msg", "no answer")).removeprefix("Task failed: ").strip()
