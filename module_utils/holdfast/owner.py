@@ -7,9 +7,11 @@ import os
 import pwd
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from .errors import HoldfastError, InvalidInput
+from .engines.registry import adapters
+from .errors import HoldfastError, InvalidInput, Unsupported
 from .model import Instance
 from .process import die_with_parent
 
@@ -36,6 +38,9 @@ def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
             where=instance.name,
             remedy=f"Use sudo, or become {instance.os_user}",
         )
+    # The code of an Ansible module lies in a directory of root's: what is not imported yet, the owner could not read.
+    with suppress(Unsupported):
+        adapters(instance.engine)
     return _in_child(user, call)
 
 
