@@ -112,6 +112,9 @@ class Systemd:
         for path in [*units, *(f"{_STAMPS}/stamp-{timer}" for timer in timers)]:
             with suppress(FileNotFoundError):
                 os.unlink(path)
+        if COMMON in units:
+            with suppress(OSError):  # not empty: an administrator has a drop-in there too
+                os.rmdir(os.path.dirname(COMMON))
         if units:
             process.run(["systemctl", "daemon-reload"]).check()
 
