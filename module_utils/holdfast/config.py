@@ -121,7 +121,7 @@ def _plain(instance: Instance) -> dict[str, Any]:
             "rto": _seconds(level.rto),
             "schedule": {str(job): cron for job, cron in level.schedule.items()},
             "log_interval": _seconds(level.log_interval),
-            "keep": dict(keep, log=_seconds(level.keep.log), minimum_full=level.keep.minimum_full),
+            "keep": dict(keep, log=_seconds(level.keep.log or None), minimum_full=level.keep.minimum_full),
         },
     }
 
