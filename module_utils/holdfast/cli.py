@@ -242,7 +242,8 @@ def _run_restore_test(args: argparse.Namespace) -> int:
 def _run_list(args: argparse.Namespace) -> int:
     backups = _each(args, lambda instance, _: list_backups(instance))
     _print(args, backups, lambda: tables.backups(backups))
-    return EXIT_FAILED if any("error" in item for listed in backups.values() for item in listed) else EXIT_OK
+    silent = any("error" in item and "id" not in item for listed in backups.values() for item in listed)
+    return EXIT_FAILED if silent else EXIT_OK
 
 
 def _run_status(args: argparse.Namespace) -> int:
