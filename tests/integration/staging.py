@@ -16,7 +16,8 @@ def assert_failed(database: Database, record: dict[str, Any], code: str, *mentio
     error = record["error"]
     assert error["code"] == code, error
     assert error["what"], error
-    assert database.name in error["where"], error
+    assert error["where"], error
+    assert record["instance"] == database.name
     assert error["remedy"], error
     text = f"{error['what']} {error['where']} {error['remedy']}"
     for mention in mentions:
@@ -204,7 +205,8 @@ def small_repository(database: Database, spare: str = "1M") -> Iterator[None]:
 def foreign_repository(database: Database) -> Iterator[None]:
     """In the place of the first repository is one of the same name and key that holds another server's backups."""
     place = f"/var/lib/holdfast/stranger-{database.name}"
-    key = f"$(python3 -c \"import json; print(json.load(open('{database.keys}'))['repositories']['local']['passphrase'])\")"
+    reading = f"import json; print(json.load(open('{database.keys}'))['repositories']['local']['passphrase'])"
+    key = f'$(python3 -c "{reading}")'
     owner = f"runuser -u {database.owner} --"
     database.run(f"install -d -o {database.owner} -m 750 {place} {place}/repository")
     if database.is_postgresql:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.fleet import Database
+from tests.integration.fleet import Database, until
 from tests.integration.staging import assert_failed, foreign_repository, payload, rotten
 
 

@@ -31,7 +31,7 @@ def test_killed_under_systemd(database: Database) -> None:
     with unharmed(database):
         database.run("systemctl start --no-block %s", unit)
         assert _working(database)
-        database.run("systemctl kill --signal=KILL %s", unit)
+        database.run("systemctl kill --kill-whom=main --signal=KILL %s", unit)
         until(lambda: database.run("systemctl is-active %s", unit, code=None).strip() == "failed")
         # Nobody has come by since: it is the unit's own ExecStopPost that wrote this.
         written = json.loads(database.run("tail -n 1 %s/records.jsonl", database.state))
@@ -69,7 +69,7 @@ def test_time_limit(database: Database) -> None:
     with unharmed(database):
         with option(database, "time_limit_full", "1s"):
             record = database.backup("full", code=1)
-        assert_failed(database, record, "time-limit", "time_limit_full", "1s")
+        assert_failed(database, record, "time-limit", "time_limit_full", "1.0s")
         assert record["seconds"] < 10
         assert not _leftovers(database)
 
