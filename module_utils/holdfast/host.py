@@ -168,12 +168,13 @@ def host_files(instances: Sequence[Instance]) -> list[File]:
 def runner_changes() -> list[Change]:
     """The runner and the command that starts it."""
     changes = []
-    wanted = f"holdfast {runner.content_hash()}\n{_attributes(0o755, 'root', 'root')}"
-    found = _found(runner.ARCHIVE)
-    if found != _attributes(0o755, "root", "root") or not runner.is_current(runner.ARCHIVE):
-        before = f"another version\n{found}" if found else ""
+    rights = _attributes(0o755, "root", "root")
+    found, version = _found(runner.ARCHIVE), runner.installed(runner.ARCHIVE)
+    if found != rights or version != runner.content_hash():
+        before = f"holdfast {version or 'that does not run here'}\n{found}" if found else ""
+        after = f"holdfast {runner.content_hash()}\n{rights}"
         changes.append(
-            Change(runner.ARCHIVE, before, wanted, lambda: _write_bytes(runner.ARCHIVE, runner.build(), 0o755))
+            Change(runner.ARCHIVE, before, after, lambda: _write_bytes(runner.ARCHIVE, runner.build(), 0o755))
         )
     target = os.readlink(runner.COMMAND) if os.path.islink(runner.COMMAND) else None
     if target != runner.ARCHIVE:

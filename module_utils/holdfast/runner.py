@@ -14,6 +14,7 @@ import pkgutil
 import sys
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 ARCHIVE = "/opt/holdfast/holdfast.pyz"
 COMMAND = "/usr/local/bin/holdfast"
@@ -43,8 +44,12 @@ def sources() -> dict[str, bytes]:
 
 def content_hash() -> str:
     """Twelve hexadecimal digits that name the code of this package, whatever carries it."""
+    return _hash(sources())
+
+
+def _hash(files: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for path, content in sources().items():
+    for path, content in sorted(files.items()):
         digest.update(path.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:12]
 
@@ -63,14 +68,16 @@ def build() -> bytes:
     return buffer.getvalue()
 
 
-def is_current(path: str) -> bool:
-    """Whether the archive at ``path`` holds this package, compiled for this Python."""
+def installed(path: str) -> str:
+    """The content hash of the archive at ``path``, empty when there is none that this Python can run at full speed."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.comment != _bytecode_tag():
+                return ""
             names = [name for name in archive.namelist() if name.endswith(".py") and name != "__main__.py"]
-            return archive.comment == _bytecode_tag() and {name: archive.read(name) for name in names} == sources()
+            return _hash({name: archive.read(name) for name in names})
     except (OSError, zipfile.BadZipFile, zlib.error):
-        return False
+        return ""
 
 
 def _entry_point() -> bytes:
