@@ -30,7 +30,7 @@ def take_backup(instance: Instance, record: Record) -> dict[str, Any]:
         if job is Job.ARCHIVE:
             backup = adapters.physical.archive()
         elif job is Job.LOGICAL:
-            backup = adapters.logical.backup(BackupType.LOGICAL, instance.primary_repository)
+            backup = _logical(adapters)
         else:
             backup = adapters.physical.backup(BackupType(str(job)), instance.primary_repository)
         write_manifest(instance, backup, marker, tables)
@@ -38,6 +38,14 @@ def take_backup(instance: Instance, record: Record) -> dict[str, Any]:
     if marker:
         found["marker"] = marker_fields(marker)
     return found
+
+
+def _logical(adapters: Adapters) -> Backup:
+    tool, repository = adapters.logical, adapters.instance.primary_repository
+    # Where dumps are on the schedule, site.yml makes their repository, and one that is missing has been lost.
+    if not adapters.instance.service_level.runs(Job.LOGICAL) and not tool.is_initialised(repository):
+        tool.initialise(repository)
+    return tool.backup(BackupType.LOGICAL, repository)
 
 
 def save_log(instance: Instance, _record: Record) -> dict[str, Any]:
