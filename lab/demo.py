@@ -85,7 +85,8 @@ class Demo:
         if not waiting:
             return
         for need in waiting:
-            self.screen.note(need["message"], "warn")
+            wanted = f"{need['instance']} runs on: {', '.join(need['parameters'])} takes a restart that nobody allowed"
+            self.screen.note(wanted, "warn")
         names = sorted(need["instance"] for need in waiting)
         hosts = sorted({result.host for result in done.results if result.values.get("restart_required")})
         with self.screen.step(f"Restart {', '.join(names)}, by name") as step:
