@@ -19,7 +19,7 @@ class Adapters:
         self.physical: Tool = physical(instance, self.engine)
         self.logical: Tool = logical(instance, self.engine)
 
-    def __enter__(self) -> Adapters:
+    def __enter__(self) -> Adapters:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self
 
     def __exit__(
@@ -35,4 +35,5 @@ class Adapters:
         return tools
 
     def named(self, name: str) -> Tool:
+        """The tool of that name."""
         return self.physical if self.physical.name == name else self.logical

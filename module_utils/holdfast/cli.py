@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
-    parser.set_defaults(json=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.set_defaults(json=False, commands=commands.choices)
 
     def add(name: str, text: str, run: Callable[[argparse.Namespace], int], example: str) -> argparse.ArgumentParser:
         command = commands.add_parser(
@@ -134,8 +134,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """Every command by its name, for what must know them all."""
-    action = next(item for item in _parser()._actions if isinstance(item, argparse._SubParsersAction))
-    return dict(action.choices)
+    parsers: dict[str, argparse.ArgumentParser] = _parser().get_default("commands")
+    return parsers
 
 
 def _schedulable(command: argparse.ArgumentParser) -> None:

@@ -70,11 +70,11 @@ def _read_json(path: str, name: str) -> dict[str, Any]:
         raise InvalidInput(f"instance {name!r} is not configured on this host", remedy=f"Configured here: {known}")
     try:
         value: dict[str, Any] = json.loads(text)
-        return value
     except ValueError as error:
         raise InvalidInput(
             f"not valid JSON ({error})", where=path, remedy="Run playbooks/site.yml to write it again"
         ) from None
+    return value
 
 
 def _primary_group(user: str) -> str:

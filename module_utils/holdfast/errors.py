@@ -28,6 +28,7 @@ class HoldfastError(Exception):
         return f"{text}. {self.remedy}" if self.remedy else text
 
     def as_dict(self) -> dict[str, Any]:
+        """The error as records and JSON hold it."""
         return {"code": self.code, "what": self.what, "where": self.where, "remedy": self.remedy}
 
 
@@ -39,7 +40,7 @@ class InvalidInput(HoldfastError):
 
 
 class NotInstalled(InvalidInput):
-    """A program or a driver is missing on this host: expected before the first run of site.yml, and in its check mode."""
+    """A program or a driver is missing on this host, as is to be expected before the first run of site.yml."""
 
     code = "not-installed"
 

@@ -22,7 +22,7 @@ def combine(
     ``answers`` are the results of db_backup_info by host, with ``unreachable`` or ``msg`` where there is none.
     ``expected`` are the instances that the inventory has on each host. ``names`` chooses instances; empty means all.
     """
-    found = []
+    found: list[Entry] = []
     for host, answer in answers.items():
         told = {entry["instance"]: entry for entry in answer.get("instances", ())}
         written = {instance["name"]: instance for instance in expected.get(host, ())}

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import Job
 from .records import Record
 
 
@@ -21,6 +20,7 @@ class History:
 
     @classmethod
     def read(cls, records: Iterable[Record]) -> History:
+        """Go through records, oldest first."""
         history = cls()
         for record in records:
             history.last[record["job"]] = record
@@ -45,12 +45,9 @@ class History:
         return frozenset(self._verified.get(repository, {}))
 
     def verified_at(self, repository: str, backup: str) -> str | None:
+        """When a backup was last found intact; None when it was not, or was found damaged since."""
         return self._verified.get(repository, {}).get(backup)
 
     def damaged(self, repository: str) -> frozenset[str]:
         """Backups whose newest verification found damage."""
         return frozenset(self._damaged.get(repository, set()))
-
-    def result(self, job: Job) -> str | None:
-        record = self.last.get(str(job))
-        return record["result"] if record else None

@@ -33,6 +33,7 @@ def backup_fields(backup: Backup) -> dict[str, Any]:
 
 
 def marker_fields(marker: Marker) -> dict[str, Any]:
+    """A marker as records show it."""
     return {"id": marker.id, "written": format_instant(marker.written)}
 
 
@@ -60,6 +61,7 @@ def read_manifest(instance: Instance, backup: Backup) -> dict[str, Any] | None:
 
 
 def remove_manifest(instance: Instance, backup: Backup) -> None:
+    """Forget what was remembered of a backup that is gone."""
     with suppress(FileNotFoundError):
         os.unlink(_manifest_path(instance, backup.repository, backup.id))
 

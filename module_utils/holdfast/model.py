@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from .errors import InvalidInput
+
 
 class BackupType(str, Enum):
     """What a backup holds; the five engines' own names are mapped to these in docs/decisions/0001."""
@@ -83,6 +85,7 @@ class ServiceLevel:
     log_interval: timedelta | None = None  # of continuous log backup; None when the log is not backed up
 
     def runs(self, job: Job) -> bool:
+        """Whether the job is on the schedule."""
         return job in self.schedule
 
 
@@ -102,6 +105,7 @@ class Repository:
 
     @property
     def passphrase(self) -> str:
+        """The encryption key. Raises KeyError where secrets were not loaded."""
         return self.secrets["passphrase"]
 
 
@@ -121,14 +125,21 @@ class Instance:
     options: Mapping[str, str] = field(default_factory=dict)  # tool options of an advanced user, see docs
 
     def repository(self, name: str) -> Repository:
-        return next(repository for repository in self.repositories if repository.name == name)
+        """The repository of that name. Raises InvalidInput when the instance has none."""
+        for repository in self.repositories:
+            if repository.name == name:
+                return repository
+        known = ", ".join(repository.name for repository in self.repositories)
+        raise InvalidInput(f"no repository {name!r}", where=self.name, remedy=f"It has {known}")
 
     @property
     def primary_repository(self) -> Repository:
+        """The one that regular backups go to."""
         return self.repositories[0]
 
     @property
     def archive_repository(self) -> Repository:
+        """The one that archive copies go to; the same as the first when there is no other."""
         return self.repositories[-1]
 
     def is_archive(self, repository: Repository) -> bool:

@@ -78,7 +78,7 @@ def _child(user: pwd.struct_passwd, call: Callable[[], Any], writing: int) -> No
         answer = {"value": call()}
     except HoldfastError as error:
         answer = {"error": dict(error.as_dict(), exit_code=error.exit_code)}
-    except BaseException as error:  # the parent must learn of it, and nothing may run on in the child
+    except BaseException as error:  # noqa: BLE001 - the parent must learn of it, and nothing may run on in the child
         answer = {"error": {"code": "failed", "what": f"{type(error).__name__}: {error}", "exit_code": 1}}
     try:
         with os.fdopen(writing, "w", encoding="utf-8") as stream:

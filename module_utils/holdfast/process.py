@@ -93,7 +93,7 @@ def start(
         stderr=stderr,
         cwd=cwd or "/",
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, and no thread of ours holds a lock that it takes
     )
     try:
         yield process
@@ -111,11 +111,9 @@ def kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
             return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 class StderrReader(threading.Thread):
@@ -130,6 +128,7 @@ class StderrReader(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Read to the end of the pipe."""
         if self._pipe is None:
             return
         for raw in self._pipe:
@@ -140,6 +139,7 @@ class StderrReader(threading.Thread):
                 self._on_line(line)
 
     def text(self) -> str:
+        """The last lines that were read, once the command has ended."""
         self.join(5)
         return "\n".join(self._lines)
 

@@ -80,13 +80,10 @@ class Records:
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             end = os.fstat(descriptor).st_size
-            try:
-                if os.write(descriptor, line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
-                os.fsync(descriptor)
-            except OSError:
+            if os.write(descriptor, line) != len(line):
                 os.ftruncate(descriptor, end)
-                raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

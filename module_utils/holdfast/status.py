@@ -54,9 +54,9 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     _jobs(instance, history, found)
     _restore_test(history, found)
     found["running"] = [_running(record) for record in records.running()]
+    now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     found["next_runs"] = {
-        str(job): format_instant(schedule.parse(cron).next(datetime.now()).astimezone())
-        for job, cron in level.schedule.items()
+        str(job): format_instant(schedule.parse(cron).next(now).astimezone()) for job, cron in level.schedule.items()
     }
     newest = max(backups, key=lambda item: item.finished, default=None)
     found["last_backup"] = backup_fields(newest) if newest else None

@@ -14,8 +14,7 @@ from ansible.module_utils.holdfast.completion import BASH
 from ansible.module_utils.holdfast.errors import RepositoryFull, ServerUnavailable
 from ansible.module_utils.holdfast.locks import job_lock
 from ansible.module_utils.holdfast.model import Job
-
-from .fakes import FakeAdapters, instance
+from fakes import FakeAdapters, instance
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 

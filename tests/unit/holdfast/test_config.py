@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 from ansible.module_utils.holdfast import config
 from ansible.module_utils.holdfast.model import Job, Keep, Retention
-
-from .fakes import instance, service_level
+from fakes import instance, service_level
 
 FULL = Keep(count=3, age=timedelta(days=14), weekly=4)
 DEVELOPMENT = service_level(

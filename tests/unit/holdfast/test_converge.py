@@ -4,14 +4,13 @@ import os
 import pwd
 from types import SimpleNamespace
 
+import fakes
 import pytest
 from ansible.module_utils.holdfast import config, converge, host, runner, setup
 from ansible.module_utils.holdfast.errors import InvalidInput, NotInstalled, ServerUnavailable
 from ansible.module_utils.holdfast.files import File
 from ansible.module_utils.holdfast.model import Job, Marker, Repository, Setting
 from ansible.module_utils.holdfast.schedulers import cron, systemd
-
-from . import fakes
 
 SECRETS = ("s3cret-local", "s3cret-tool", "s3cret-old")
 

@@ -17,8 +17,7 @@ from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Job, LogExposure, Repository
 from ansible.module_utils.holdfast.records import Records
 from ansible.module_utils.holdfast.units import format_instant, utcnow
-
-from .fakes import FakeAdapters, instance
+from fakes import FakeAdapters, instance
 
 
 @pytest.fixture
@@ -181,7 +180,7 @@ def test_verify_reads_again_only_what_was_not_proven_lately(orders, adapters, mo
     seen = []
     verify = adapters.physical.verify
     monkeypatch.setattr(
-        adapters.physical, "verify", lambda repository, backups: seen.append(len(backups)) or verify(repository, backups)
+        adapters.physical, "verify", lambda at, backups: seen.append(len(backups)) or verify(at, backups)
     )
     jobs.run_job(orders, Job.VERIFY)
     jobs.run_job(orders, Job.VERIFY)

@@ -8,8 +8,7 @@ import pwd
 import pytest
 from ansible.module_utils.holdfast.errors import Busy, HoldfastError, InvalidInput
 from ansible.module_utils.holdfast.owner import run_as_owner
-
-from .fakes import instance
+from fakes import instance
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing the user takes root")

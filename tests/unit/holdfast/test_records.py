@@ -10,8 +10,7 @@ import pytest
 from ansible.module_utils.holdfast.model import Job
 from ansible.module_utils.holdfast.records import Records, finish, open_record
 from ansible.module_utils.holdfast.units import format_instant, utcnow
-
-from .fakes import instance
+from fakes import instance
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@ import shutil
 import subprocess
 from datetime import timedelta
 
+import fakes
 import pytest
 from ansible.module_utils.holdfast import process
 from ansible.module_utils.holdfast.errors import InvalidInput
 from ansible.module_utils.holdfast.model import Job
 from ansible.module_utils.holdfast.schedulers import base, cron, systemd
-
-from . import fakes
 
 ALL_JOBS = dict.fromkeys(Job, "0 1 * * *")
 COMMANDS = {

@@ -12,8 +12,7 @@ from ansible.module_utils.holdfast.errors import RepositoryUnavailable, ServerUn
 from ansible.module_utils.holdfast.model import Job, LogExposure
 from ansible.module_utils.holdfast.records import Records, finish, open_record
 from ansible.module_utils.holdfast.units import format_instant, utcnow
-
-from .fakes import FakeAdapters, instance, service_level
+from fakes import FakeAdapters, instance, service_level
 
 
 @pytest.fixture
@@ -51,14 +50,15 @@ def test_an_instance_that_meets_its_objectives_is_ok(orders, adapters):
     assert set(found["next_runs"]) == {"full", "log", "restore_test"}
 
 
+def unreachable(_repository):
+    raise RepositoryUnavailable("no route")
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
         (lambda fake: setattr(fake.engine, "down", ServerUnavailable("does not answer")), "does not answer"),
-        (
-            lambda fake: setattr(fake.physical, "backups", lambda _: (_ for _ in ()).throw(RepositoryUnavailable("no route"))),
-            "no route",
-        ),
+        (lambda fake: setattr(fake.physical, "backups", unreachable), "no route"),
         (lambda fake: setattr(fake.engine, "exposure", LogExposure(1, 1.0, failing="the archiver fails")), "archiver"),
         (lambda fake: setattr(fake.engine, "exposure", LogExposure(1 << 20, 1000.0)), "RPO is 15m"),
     ],

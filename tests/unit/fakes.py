@@ -1,10 +1,10 @@
-"""An engine and a tool that keep everything in memory. They prove what jobs do around them, and nothing of a real one."""
+"""An engine and a tool that keep everything in memory: they prove what jobs do around them, nothing of a real one."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.model import (
@@ -24,7 +24,7 @@ from ansible.module_utils.holdfast.model import (
 )
 from ansible.module_utils.holdfast.tools.base import Restored, SavedLog
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def service_level(**changes):
@@ -86,7 +86,7 @@ class FakeEngine:
 
     def write_marker(self):
         self._answer()
-        self.markers.append(Marker(len(self.markers) + 1, datetime.now(timezone.utc)))
+        self.markers.append(Marker(len(self.markers) + 1, datetime.now(UTC)))
         return self.markers[-1]
 
     def newest_marker(self):
