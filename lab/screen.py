@@ -20,6 +20,7 @@ TITLE_WIDTH = 44
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 LIVE_SECONDS = 0.1
 PLAIN_SECONDS = 10.0
+FILE_COLUMNS = 200
 
 
 @dataclass
@@ -50,8 +51,8 @@ class Screen:
 
     @property
     def columns(self) -> int:
-        """How wide the terminal is."""
-        return shutil.get_terminal_size((120, 24)).columns
+        """How wide the terminal is; a file is as wide as it needs to be."""
+        return shutil.get_terminal_size((FILE_COLUMNS, 24)).columns if self.live else FILE_COLUMNS
 
     def line(self, *spans: Span | str) -> None:
         """Print one line of texts, each with a style or without."""

@@ -80,6 +80,12 @@ def stored(backups: Sequence[Mapping[str, Any]]) -> str:
     return f"{what}, {format_bytes(size)} stored in {format_bytes(space)}"
 
 
+def is_well(entry: Entry) -> bool:
+    """Whether an instance has no critical problem and its newest restore test passed."""
+    test = entry.get("restore_test") or {"result": "missing"}
+    return entry["state"] in ("ok", "warning") and bool(test["result"] == "ok")
+
+
 def next_steps(entries: Sequence[Entry], lab: str) -> list[Line]:
     """Return commands to go on with, by names that exist."""
     if not entries:
@@ -146,7 +152,8 @@ def _stacked(cells: Sequence[Span]) -> list[Line]:
 
 
 def _ago(instant: str, now: datetime) -> str:
-    return f"{format_duration(now - datetime.fromisoformat(instant))} ago"
+    # The larger unit says enough, and keeps the table narrow.
+    return f"{format_duration(now - datetime.fromisoformat(instant)).split()[0]} ago"
 
 
 def _seconds(value: float) -> str:

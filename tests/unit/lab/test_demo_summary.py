@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from screen import Line
-from summary import fleet, next_steps, proof, row, stored
+from summary import fleet, is_well, next_steps, proof, row, stored
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 WIDE = 200
@@ -25,7 +25,7 @@ def entry(**fields: Any) -> dict[str, Any]:
         "problems": [],
         "last_backup": {
             "type": "incremental",
-            "finished": "2026-03-01T11:58:00.000Z",
+            "finished": "2026-03-01T11:57:30.000Z",
             "size_bytes": 300 << 20,
             "stored_bytes": 5 << 20,
         },
@@ -126,6 +126,21 @@ def test_proof_counts_only_what_passed() -> None:
     assert proof([entry(), maria, failed, UNREACHABLE]) == (
         "2 of 4 instances restored on scratch servers: 13 tables, 1,500,001 rows, checked by pg_amcheck and CHECK TABLE"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "well"),
+    [
+        ({}, True),
+        ({"state": "warning"}, True),
+        ({"state": "critical"}, False),
+        ({"state": "unknown"}, False),
+        ({"restore_test": None}, False),
+        ({"restore_test": {**TEST, "result": "failed"}}, False),
+    ],
+)
+def test_is_well(fields: dict[str, Any], well: bool) -> None:
+    assert is_well(entry(**fields)) is well
 
 
 def test_stored() -> None:
