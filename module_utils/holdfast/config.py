@@ -25,7 +25,7 @@ def render(instance: Instance) -> list[File]:
     group = _primary_group(instance.os_user)
     return [
         File(_path(INSTANCES, instance.name), _json(_plain(instance)), 0o640, "root", group),
-        File(keys_path(instance.name), _json(_secrets(instance)), 0o400, instance.os_user, group, secret=True),
+        File(_path(KEYS, instance.name), _json(_secrets(instance)), 0o400, instance.os_user, group, secret=True),
     ]
 
 
@@ -42,14 +42,9 @@ def load(name: str) -> Instance:
     """Read one instance. Raises InvalidInput when it is not configured here or its files cannot be read."""
     plain = _read_json(_path(INSTANCES, name), name)
     # The status of a fleet is readable without the keys; whoever needs one is told that it is missing.
-    path = keys_path(name)
+    path = _path(KEYS, name)
     secrets = _read_json(path, name)["repositories"] if os.access(path, os.R_OK) else {}
     return _instance(plain, secrets)
-
-
-def keys_path(name: str) -> str:
-    """The file with the secrets of an instance."""
-    return _path(KEYS, name)
 
 
 def _path(directory: str, name: str) -> str:

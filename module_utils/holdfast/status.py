@@ -7,7 +7,7 @@ import socket
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import config, schedule
+from . import schedule
 from .adapters import Adapters
 from .errors import Busy, HoldfastError
 from .history import History
@@ -165,8 +165,9 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
 
 
 def _configured(instance: Instance) -> datetime:
-    """Since when the instance has been under Holdfast's care, as its key file tells: nothing is overdue from before."""
-    return datetime.fromtimestamp(os.stat(config.keys_path(instance.name)).st_mtime).astimezone()
+    """Since when the instance has been under Holdfast's care: nothing is overdue from before."""
+    since = os.stat(os.path.join(instance.state_directory, "configured")).st_mtime
+    return datetime.fromtimestamp(since).astimezone()
 
 
 def _job(record: Record) -> dict[str, Any]:

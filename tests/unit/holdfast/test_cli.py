@@ -25,6 +25,7 @@ def orders(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(config, name, str(tmp_path / name))
     (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "configured").touch()
     found = instance(tmp_path / "state", os_user=ME)
     for file in config.render(found):
         with open(file.path, "w", encoding="utf-8") as stream:

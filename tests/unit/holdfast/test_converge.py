@@ -387,6 +387,7 @@ def test_only_a_named_primary_is_restarted(lab, role, restart, restarted):
     outcome = lab.run(lab.instance(), restart=restart)
     assert ("restarted" in lab.servers["orders"].done) is restarted
     assert (outcome.restart_required == []) is restarted
+    assert ("the server of orders was restarted to change archive_mode (off to on)" in outcome.notes) is restarted
     if role == "replica":
         assert "it is a replica" in outcome.restart_required[0]["message"]
 
@@ -395,6 +396,7 @@ def test_check_mode_says_that_it_would_restart(lab):
     lab.run(lab.instance())
     outcome = lab.check(lab.instance(), restart=["orders"])
     assert {"orders: server"} == {part["after_header"] for part in outcome.diff}
+    assert outcome.notes == ["the server of orders would be restarted to change archive_mode (off to on)"]
     assert "restarted" not in lab.servers["orders"].done
 
 

@@ -61,6 +61,7 @@ def local(path: Path, passphrase: str = "correct horse") -> Repository:
             1,
             errors.AccessDenied,
         ),
+        ("config: Stat: Access Denied.\nIs there a repository at the following location?", 1, errors.AccessDenied),
         ("subprocess ssh: mysql@vault: Permission denied (publickey).", 1, errors.AccessDenied),
         ("Fatal: unable to open config file: stat /b/config: permission denied", 1, errors.RepositoryUnavailable),
         ("open /b/locks/1: read-only file system", 1, errors.RepositoryUnavailable),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from ansible.module_utils.holdfast import config, jobs, status, tables, work
+from ansible.module_utils.holdfast import jobs, status, tables, work
 from ansible.module_utils.holdfast.errors import RepositoryUnavailable, ServerUnavailable
 from ansible.module_utils.holdfast.model import Job, LogExposure
 from ansible.module_utils.holdfast.records import Records, finish, open_record
@@ -16,9 +16,8 @@ from fakes import FakeAdapters, instance, service_level
 
 
 @pytest.fixture
-def orders(tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "KEYS", str(tmp_path))
-    (tmp_path / "orders.json").write_text("{}")
+def orders(tmp_path):
+    (tmp_path / "configured").touch()
     return instance(tmp_path)
 
 
@@ -92,7 +91,7 @@ def test_a_job_that_did_not_run_when_due_is_overdue(orders, adapters, monkeypatc
     store = Records(orders)
     os.truncate(store.path, 0)
     store.append(record)
-    os.utime(config.keys_path("orders"), (0, 0))
+    os.utime(os.path.join(orders.state_directory, "configured"), (0, 0))
     assert any("full is overdue" in text for text in texts(status.instance_status(orders))) is overdue
 
 
