@@ -136,6 +136,7 @@ def preview(made: Plan) -> Outcome:
             )
         if _may_restart(made, instance, found):
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
+            notes.append(found.restart_sentence(instance.name, "would be restarted"))
     return _outcome(made, made.setups, diff, failures, notes)
 
 
@@ -234,6 +235,7 @@ def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures
             with Adapters(instance) as adapters:
                 adapters.engine.restart()
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
+            made.notes.append(found.restart_sentence(instance.name, "was restarted"))
             found = Setup(**run_as_owner(instance, partial(setup.inspect, instance)))
     except HoldfastError as error:
         failures.append(_named(error, instance.name))
@@ -287,7 +289,7 @@ def _outcome(
 
 
 def _restart_message(made: Plan, instance: Instance, found: Setup) -> str:
-    sentence = found.restart_sentence(instance.name)
+    sentence = found.restart_sentence(instance.name, "must be restarted")
     if found.is_primary or instance.name not in made.restart:
         return (
             f"{sentence}; until then its backups are not complete. Name it in backup_restart_instances when it may be"

@@ -27,10 +27,10 @@ class Setup:
     notes: list[str] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
-    def restart_sentence(self, instance: str) -> str:
-        """What the restart is for."""
+    def restart_sentence(self, instance: str, verb: str) -> str:
+        """``the server of orders must be restarted to change archive_mode (off to on)``."""
         what = ", ".join(f"{item['name']} ({item['current']} to {item['wanted']})" for item in self.waiting)
-        return f"the server of {instance} must be restarted to change {what}"
+        return f"the server of {instance} {verb} to change {what}"
 
     @property
     def is_primary(self) -> bool:
