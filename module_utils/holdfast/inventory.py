@@ -21,6 +21,7 @@ from .validation import HIDDEN, Checker, Issue, Path, did_you_mean
 VARIABLES = ("db_instances", "db_service_levels", "db_repositories", "backup_scheduler")
 SCHEDULERS = ("systemd", "cron")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+LOCAL_REPOSITORY = f"{STATE}/repository"  # where documentation and examples put a repository on the host itself
 NAME_FORM = "a lower-case letter, then up to 39 lower-case letters, digits and hyphens"
 
 _INSTANCE_KEYS = (
@@ -261,6 +262,10 @@ def _read_instance(
     draft = _Draft(_check_name((*path, "name"), given["name"], check) or "" if "name" in given else "")
     if "engine" in given:
         draft.engine = _read_engine((*path, "engine"), given["engine"], check)
+    if f"{STATE}/{draft.name}" == LOCAL_REPOSITORY:
+        check.note(
+            (*path, "name"), draft.name, f"would share {LOCAL_REPOSITORY} with the repository there", "another name"
+        )
     facts = ENGINES.get(draft.engine)
     draft.port, draft.os_user = (facts.port, facts.os_user) if facts else (0, "")
     if "port" in given:

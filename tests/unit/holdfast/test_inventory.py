@@ -163,6 +163,7 @@ def test_sftp_settings() -> None:
         (instance(os_user="root;rm"), "os_user: 'root;rm': is not valid"),
         (instance(socket_directory="run"), "socket_directory: 'run': is not valid; valid: an absolute path"),
         (instance(options=["x"]), "options: is not a mapping"),
+        (instance(name="repository"), "would share /var/lib/holdfast/repository with the repository there"),
         (instance(options={"x": ["y"]}), "options.x: is not valid"),
         (
             instance(options={"time_limit_ful": "1h"}),
