@@ -17,6 +17,7 @@ from ..model import CheckResult, Instance, LogExposure, Marker, ServerInfo, Sett
 from ..owner import run_as_owner
 from ..process import run
 from . import _binlog as binlog
+from ._mariadb_host import data_size, service_of
 from ._mariadb_scratch import MariaDBScratch
 from ._mariadb_settings import is_dynamic, same_meaning, written
 from .base import Scratch
@@ -27,9 +28,10 @@ _QUERY_SECONDS = 60
 _SYSTEM = ("information_schema", "performance_schema", "mysql", "sys", "holdfast")
 _DENIED = {1044, 1045, 1142, 1227, 1370, 1698, 4151}
 _UNAVAILABLE = {1040, 1053, 1203, 2002, 2003, 2006, 2013, 2055}
-_USER_TABLES = f"""
+_USER_TABLES = """
     SELECT table_schema, table_name, coalesce(table_rows, 0) FROM information_schema.tables
-     WHERE table_type = 'BASE TABLE' AND table_schema NOT IN {_SYSTEM} ORDER BY 1, 2
+     WHERE table_type = 'BASE TABLE' AND table_schema NOT IN
+           ('information_schema', 'performance_schema', 'mysql', 'sys', 'holdfast') ORDER BY 1, 2
 """
 _RESTART_SECONDS = 300.0
 _RESET = "the server began a new binary log (RESET MASTER): changes before it that were not saved are gone"
@@ -224,7 +226,7 @@ class MariaDB:
     def row_counts(self) -> Mapping[str, int]:
         counts = {}
         for schema, table, _ in self.rows(_USER_TABLES):
-            (count,) = self.row(f"SELECT count(*) FROM {quoted(schema, table)}", patience=None)
+            (count,) = self.row(f"SELECT count(*) FROM {quoted(schema, table)}", patience=None)  # noqa: S608  quoted
             counts[f"{schema}.{table}"] = int(count)
         return counts
 
@@ -359,20 +361,6 @@ def translate(code: int, message: str, where: str) -> HoldfastError:
     return CommandFailed(f"{message} (error {code})", where=where)
 
 
-def service_of(pid: int) -> str | None:
-    """The systemd service whose main process this is; None for a server started by hand."""
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as stream:
-            parts = stream.read().replace("\n", "/").split("/")
-    except OSError:
-        return None
-    for unit in dict.fromkeys(part for part in parts if part.endswith(".service")):
-        # A server started by hand lives in the unit of the login or job that started it.
-        if run(["systemctl", "show", "--property=MainPID", "--value", unit]).stdout.strip() == str(pid):
-            return unit
-    return None
-
-
 def quoted(*names: str) -> str:
     """Names joined by dots, each an identifier that SQL takes literally."""
     return ".".join("`" + name.replace("`", "``") + "`" for name in names)
@@ -386,22 +374,6 @@ def check_problems(answer: Sequence[Sequence[Any]]) -> list[str]:
         if kind in ("error", "Error", "warning", "Warning") or (kind == "status" and not fine):
             problems.append(f"{table}: {text}")
     return problems
-
-
-def data_size(directory: str, log_basename: str) -> int:
-    """Bytes of the files below a data directory that a backup copies: logs and temporary files are not."""
-    total = 0
-    left_out = ("ib_logfile", "ibtmp", "ib_buffer_pool", "aria_log.", "#sql")
-    logs = os.path.basename(log_basename) + "." if log_basename else None
-    for path, _, names in os.walk(directory):
-        for name in names:
-            if name.startswith(left_out) or (logs and name.startswith(logs)):
-                continue
-            try:
-                total += os.lstat(os.path.join(path, name)).st_size
-            except FileNotFoundError:
-                continue  # dropped while we looked
-    return total
 
 
 def _marker(row: Sequence[Any]) -> Marker:

@@ -144,10 +144,10 @@ def _close(ends: list[int]) -> None:
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
     # restic 0.14 takes its lock back on SIGINT only.
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
         try:
+            os.killpg(process.pid, signal.SIGINT)
             process.wait(5.0)
-        except subprocess.TimeoutExpired:
+        except (ProcessLookupError, subprocess.TimeoutExpired):
             kill(process, patience=1.0)
 
 

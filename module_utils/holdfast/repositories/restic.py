@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ..errors import (
+    AccessDenied,
     CommandFailed,
     CorruptBackup,
     ForeignRepository,
@@ -71,8 +72,10 @@ class Restic:
         outcome = self._attempt(["cat", "config"])
         if outcome.failed is None:
             return True
-        if not is_missing(outcome.failed.stderr, outcome.failed.returncode):
-            raise self._error(outcome)
+        error = self._error(outcome)
+        # An object store that refuses the credentials looks like an empty one as well.
+        if isinstance(error, AccessDenied) or not is_missing(outcome.failed.stderr, outcome.failed.returncode):
+            raise error
         if self.repository.type == "posix" and _occupied(self.url):
             raise ForeignRepository(
                 "the directory is not empty and holds no restic repository",

@@ -15,7 +15,7 @@ from typing import Any
 from ..engines import _binlog as binlog
 from ..engines._binlog import LogFile
 from ..engines.mariadb import MariaDB
-from ..errors import CorruptBackup, RestartRequired, ServerUnavailable
+from ..errors import CommandFailed, CorruptBackup, RestartRequired, ServerUnavailable
 from ..model import Instance
 from ..repositories.restic import Restic
 from ..units import format_instant, utcnow
@@ -68,13 +68,8 @@ class BinaryLog:
         whole = not gap and all(os.path.exists(os.path.join(state.directory, file.name)) for file in state.files)
         for window in rules.windows(state.files if whole else [], fresh):
             same = bool(state.files) and whole and window[0] == state.files[0]
-            snapshot = self._store.backup_paths(
-                [file.name for file in window],
-                rules.window_tags(window),
-                directory=state.directory,
-                parent=state.snapshot if same else None,
-            )
-            state.snapshot, state.files = snapshot.id, window
+            state.snapshot = self._store_window(state, window, state.snapshot if same else None)
+            state.files = window
             self._write(state)
         self._write(state)
         if state.gap:
@@ -102,6 +97,16 @@ class BinaryLog:
         """The repository is new: whatever was saved before is not in it."""
         if os.path.exists(self._path):
             os.unlink(self._path)
+
+    def _store_window(self, state: State, window: list[LogFile], parent: str | None) -> str:
+        names, tags = [file.name for file in window], rules.window_tags(window)
+        try:
+            return self._store.backup_paths(names, tags, directory=state.directory, parent=parent).id
+        except (CommandFailed, CorruptBackup) as error:
+            if parent is None:
+                raise
+            log.warning("the previous snapshot of the log is gone, storing its files again: %s", error.what)
+            return self._store.backup_paths(names, tags, directory=state.directory).id
 
     def _on_disk(self, state: State) -> list[LogFile]:
         """The files that can be saved, oldest first, from the newest saved one on where that is still there."""

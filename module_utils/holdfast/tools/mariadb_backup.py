@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import resource
@@ -99,6 +100,7 @@ class MariaDBBackup:
         snapshots = store.snapshots()
         self._check_owner(store, snapshots, repository)
         store.forget(catalog.leftovers(snapshots), prune=False)
+        self._remove_leftovers()
         server = self.engine.inspect()
         known = catalog.backups_of(snapshots, self.name, repository.name)
         parent, reason = self._parent(type_, known, server)
@@ -179,6 +181,7 @@ class MariaDBBackup:
         going = catalog.of_backups(snapshots, [item.id for item in newest_first])
         windows = rules.current(snapshots)
         kept = {item.id for item in windows if oldest_log_of is None or item.time >= oldest_log_of.started}
+        kept.update(item.id for item in windows[-1:])  # the next log file joins it
         logs = [item.id for item in snapshots if item.tags.get("kind") == rules.LOG and item.id not in kept]
         store.forget([*going, *logs, *catalog.leftovers(snapshots)])
 
@@ -263,6 +266,11 @@ class MariaDBBackup:
             return done
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _remove_leftovers(self) -> None:
+        # The job holds the lock: whatever is there is of a backup that was killed.
+        for path in glob.glob(os.path.join(glob.escape(self.instance.state_directory), "tmp", "backup-*")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _command(self, directory: str) -> list[str]:
         _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
