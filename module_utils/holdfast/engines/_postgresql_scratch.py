@@ -95,7 +95,8 @@ class PostgreSQLScratch:
         """The directory itself, or a private one below /tmp where the path would be too long for a socket."""
         if len(os.path.join(self.directory, f".s.PGSQL.{self.instance.port}")) <= _SOCKET_PATH_LIMIT:
             return self.directory
-        return "/tmp/holdfast-" + hashlib.sha256(self.directory.encode()).hexdigest()[:16]
+        # Made with mode 0700, and refused when it belongs to anybody else.
+        return "/tmp/holdfast-" + hashlib.sha256(self.directory.encode()).hexdigest()[:16]  # noqa: S108
 
     def prepare(self) -> None:
         """Make the directory, open to its owner alone. Raises InvalidInput when something is in it."""

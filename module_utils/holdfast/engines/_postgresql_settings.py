@@ -17,9 +17,8 @@ _MORE: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 def _split_unit(unit: str) -> tuple[int, str]:
-    match = re.match(r"^(\d*)(.*)$", unit)
-    assert match is not None
-    return int(match[1] or 1), match[2]
+    base = unit.lstrip("0123456789")
+    return int(unit[: len(unit) - len(base)] or 1), base
 
 
 def _scaled(value: str, unit: str) -> float | None:

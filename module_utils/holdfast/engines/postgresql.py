@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
 from .. import process
-from ..errors import AccessDenied, CommandFailed, HoldfastError, NotInstalled, ServerUnavailable, Unsupported
+from ..errors import HoldfastError, NotInstalled, ServerUnavailable, Unsupported
 from ..model import CheckResult, Instance, LogExposure, Marker, ServerInfo, Setting
 from ..owner import run_as_owner
 from . import _postgresql_settings as meaning
 from . import _postgresql_wal as wal
 from ._postgresql_check import problems
+from ._postgresql_errors import driver, translate
 from ._postgresql_programs import major, program
 from ._postgresql_scratch import PostgreSQLScratch
 from ._postgresql_service import restart_service
@@ -32,15 +31,6 @@ SOCKET_DIRECTORY = "/var/run/postgresql"
 _CONNECT_SECONDS = 5
 _QUERY_SECONDS = 60
 _RESTART_SECONDS = 300
-_DENIED = (
-    "authentication failed",
-    "pg_hba.conf",  # no entry, or one that rejects
-    "no password supplied",
-    "does not exist",
-    "permission denied",
-    "is not permitted to log in",
-    "must be superuser",
-)
 _USER_TABLES = """
     SELECT format('%s.%s.%s', current_database(), n.nspname, c.relname), format('%I.%I', n.nspname, c.relname),
            greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint
@@ -180,7 +170,7 @@ class PostgreSQL:
         changes = [item for item in settings if item.current != item.wanted and not item.pending]
         if not changes:
             return
-        sql = _driver("psycopg2.sql")
+        sql = driver("psycopg2.sql")
         for item in changes:
             statement = sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(item.name), sql.Literal(item.wanted))
             self._execute(statement)
@@ -205,11 +195,12 @@ class PostgreSQL:
         while True:
             try:
                 self._row("SELECT 1")
-                return
             except ServerUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+            else:
+                return
 
     def ensure_marker(self) -> bool:
         if self.is_replica() or self._has_marker_table():
@@ -243,15 +234,17 @@ class PostgreSQL:
 
     def tables(self) -> Mapping[str, int]:
         return {
-            key: rows for database in self.databases() for key, _, rows in self._rows(_USER_TABLES, database=database)
+            key: rows for database in self._each_database() for key, _, rows in self._rows(_USER_TABLES, (), database)
         }
 
     def row_counts(self) -> Mapping[str, int]:
         counts: dict[str, int] = {}
-        for database in self.databases():
+        for database in self._each_database():
             self._execute("SET statement_timeout = 0", database=database)
             for key, quoted, _ in self._rows(_USER_TABLES, database=database):
-                counts[key] = self._row(f"SELECT count(*) FROM ONLY {quoted}", database=database)[0]
+                # The server quoted the name itself, by format(%I).
+                query = f"SELECT count(*) FROM ONLY {quoted}"  # noqa: S608
+                counts[key] = self._row(query, database=database)[0]
         return counts
 
     def check(self) -> CheckResult:
@@ -269,7 +262,7 @@ class PostgreSQL:
             found = (process.last_words(result.stderr or result.stdout),)
         objects = sum(
             self._row("SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'm', 't', 'S', 'i')", database=database)[0]
-            for database in self.databases()
+            for database in self._each_database()
         )
         return CheckResult("pg_amcheck --heapallindexed", objects, found)
 
@@ -297,6 +290,16 @@ class PostgreSQL:
 
     def is_replica(self) -> bool:
         return bool(self._row("SELECT pg_is_in_recovery()")[0])
+
+    def _each_database(self) -> Iterator[str]:
+        """The databases in turn. Connections to them are not kept: they would be in the way of DROP DATABASE."""
+        for database in self.databases():
+            try:
+                yield database
+            finally:
+                connection = self._connections.pop(database, None) if database != "postgres" else None
+                if connection is not None:
+                    connection.close()
 
     def _has_marker_table(self) -> bool:
         return bool(self._row("SELECT to_regclass('holdfast.marker') IS NOT NULL")[0])
@@ -360,7 +363,7 @@ class PostgreSQL:
         known = self._connections.get(database)
         if known is not None and not known.closed:
             return known
-        connection = _driver("psycopg2").connect(
+        connection = driver("psycopg2").connect(
             host=self.socket_directory,
             port=self.instance.port,
             dbname=database,
@@ -375,40 +378,9 @@ class PostgreSQL:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        driver = _driver("psycopg2")
         try:
             yield
-        except driver.Error as error:
+        except driver("psycopg2").Error as error:
             if error.pgcode is None or (error.pgcode[:2] in ("08", "57") and error.pgcode != "57014"):
                 self.close()
             raise translate(error.pgcode, str(error), self.where) from None
-
-
-def _driver(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError:
-        raise NotInstalled(
-            "the PostgreSQL driver is not installed", remedy="Install the package python3-psycopg2"
-        ) from None
-
-
-def translate(code: str | None, message: str, where: str) -> HoldfastError:
-    """The error of ours that a driver's error stands for; ``code`` is its SQLSTATE, None when no session came about."""
-    what = re.sub(r"(?:FATAL|ERROR):\s*", "", message.strip().splitlines()[0]) if message.strip() else "no answer"
-    lowered = message.lower()
-    if code == "42501" or (code is None and any(sign in lowered for sign in _DENIED)):
-        return AccessDenied(
-            what,
-            where=where,
-            remedy="Run as the user that owns the cluster; pg_hba.conf must allow it `local ... peer`",
-        )
-    if code == "53300" or "too many clients" in lowered or "remaining connection slots" in lowered:
-        return ServerUnavailable(what, where=where, remedy="Raise max_connections or close idle connections")
-    if code is None or (code[:2] in ("08", "57") and code != "57014"):
-        return ServerUnavailable(what, where=where, remedy="Check that the server runs: pg_lsclusters, and its log")
-    if code in ("57014", "55P03"):
-        return CommandFailed(
-            f"the query was given up: {what}", where=where, remedy="Look for locks and load on the server"
-        )
-    return CommandFailed(what, where=where)

@@ -32,8 +32,8 @@ def adapted_globals(text: str, superuser: str, tablespaces: str) -> tuple[str, l
         if match:
             directory = os.path.join(tablespaces, str(len(directories) + 1))
             directories.append(directory)
-            line = f"{match[1]}'{directory}';"  # noqa: PLW2901
-        if line not in present:
+            lines.append(f"{match[1]}'{directory}';")
+        elif line not in present:
             lines.append(line)
     return "\n".join(lines) + "\n", directories
 

@@ -40,7 +40,7 @@ def process_max(instance: Instance) -> int:
 def stanza_options(instance: Instance, data_directory: str, socket_directory: str) -> dict[str, str]:
     """Everything of a stanza but its repositories.
 
-    archive-push-queue-max stays unset on purpose: with it, pgBackRest drops log and tells the server that it is archived.
+    archive-push-queue-max stays unset on purpose: with it, pgBackRest drops log and tells the server it is archived.
     """
     compress_type = instance.options.get("compress_type", "zst")
     return {

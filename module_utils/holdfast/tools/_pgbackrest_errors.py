@@ -21,10 +21,15 @@ from ..errors import (
     ServerUnavailable,
     WrongKey,
 )
+from ..model import Repository
 
 Rule = tuple[str, type[HoldfastError], str]
 
 SETUP = "Run playbooks/site.yml for this host"
+FULL = "Free space there, or shorten the retention and run `holdfast expire`"
+FOREIGN = (
+    "Give the instance another name or the repository another path; after pg_upgrade run `pgbackrest stanza-upgrade`"
+)
 
 # In this order: a later rule may match what an earlier one is more exact about. Each is searched in the messages, which
 # carry the code of the error as [123].
@@ -32,18 +37,18 @@ RULES: tuple[Rule, ...] = (
     (
         r"No space left on device|Disk quota exceeded|QuotaExceeded|failed with 507",
         RepositoryFull,
-        "Free space there, or shorten the retention and run `holdfast expire`",
+        FULL,
     ),
     (
-        r"CryptoError|\[095\]|unable to flush|cipher header|key/value found outside of section|requires option: repo\d+-cipher",
+        r"CryptoError|\[095\]|unable to flush|cipher header|key/value found outside of section",
         WrongKey,
         "Compare the passphrase of the repository in /etc/holdfast/keys with the one it was made with",
     ),
     (r"\[050\]|unable to acquire lock", Busy, "Wait for the other pgBackRest process to end"),
     (
-        r"do not match stanza version|do not match the database|\[(?:044|051|058)\]|ArchiveMismatchError|BackupMismatchError",
+        r"do not match (?:stanza version|the database)|\[(?:044|051|058)\]|(?:Archive|Backup)MismatchError",
         ForeignRepository,
-        "Give the instance another name or the repository another path; after pg_upgrade run `pgbackrest stanza-upgrade`",
+        FOREIGN,
     ),
     (
         r"\[087\]",
@@ -75,8 +80,10 @@ RULES: tuple[Rule, ...] = (
         "Check mount, owner and mode of the path",
     ),
     (
-        r"NoSuchBucket|failed with \d{3}|\[(?:039|049|101)\]|(?:Protocol|Service|HostConnect|FileRead)Error|"
-        r"unable to connect|unable to get address|timeout|TLS|certificate",
+        (
+            r"NoSuchBucket|failed with \d{3}|\[(?:039|049|101)\]|(?:Protocol|Service|HostConnect|FileRead)Error|"
+            r"unable to connect|unable to get address|timeout|TLS|certificate"
+        ),
         RepositoryUnavailable,
         "Check network, address, bucket and certificate of the repository",
     ),
@@ -128,6 +135,21 @@ def failure(command: str, returncode: int, stderr: str, where: str) -> HoldfastE
                 said = "there is no stanza of this instance in the repository"
             return kind(f"pgbackrest {command}: {said}", where=where, remedy=remedy)
     return CommandFailed(f"pgbackrest {command} exited with {returncode}: {said}", where=where)
+
+
+def is_full(repository: Repository, text: str) -> bool:
+    """Whether a write into a local repository failed for want of space.
+
+    A full disk reaches pgBackRest's messages as "unable to write" alone, or as a file that its own retry misses.
+    """
+    if repository.type != "posix" or "unable to write" not in text:
+        return False
+    try:
+        found = os.statvfs(repository.settings["path"])
+    except OSError:
+        return False
+    low = max(found.f_blocks * found.f_frsize // 20, 256 << 20)
+    return found.f_bavail * found.f_frsize < low or found.f_favail == 0
 
 
 def spooled_error(directory: str) -> str:

@@ -15,9 +15,9 @@ _BACKUP = re.compile(
 )
 _ARCHIVE = re.compile(r"^\s*archiveId: (?P<id>\S+), total WAL checked: (?P<all>\d+), total valid WAL: (?P<valid>\d+)")
 _COUNTS = re.compile(r"^\s*(?:missing|checksum invalid|size invalid|other): \d+")
-_STATUS = re.compile(r"^\s*status: (?P<status>\w+)")
+_STATUS = re.compile(r"^\s*status: (?P<status>\w+)", re.MULTILINE)
 _SEGMENT = re.compile(r"(?:invalid (?:checksum|size|result)|file missing) '?\S*/([0-9A-F]{24})-")
-_INDENTED = re.compile(r"^\s{2,}(?P<text>No usable \S+ file|.*\berror\b.*)$")
+_GENERAL = re.compile(r"^\s{2,}(?P<text>No usable \S+ file)$")
 
 
 @dataclass
@@ -30,45 +30,38 @@ class Verdict:
 
 def verdict(output: str) -> Verdict | None:
     """The outcome of one run; None when it cannot be read, which must not pass for a success."""
-    outcome = Verdict()
-    status = None
-    subject: tuple[str, str] = ("", "")
-    for line in output.splitlines():
-        backup, archive, overall = _BACKUP.match(line), _ARCHIVE.match(line), _STATUS.match(line)
-        if backup:
-            bad = backup["status"] not in ("valid", "in-progress") or backup["valid"] != backup["all"]
-            subject = ("backup", backup["label"]) if bad else ("", "")
-            if bad:
-                outcome.damaged[backup["label"]] = _reason(backup["status"], backup["all"], backup["valid"])
-        elif archive:
-            bad = archive["valid"] != archive["all"]
-            subject = ("archive", archive["id"]) if bad else ("", "")
-            if bad:
-                wrong = int(archive["all"]) - int(archive["valid"])
-                outcome.problems.append(f"log {archive['id']}: {wrong} of {archive['all']} segments are damaged")
-        elif overall and status is None:
-            status = overall["status"]
-        elif _COUNTS.match(line) and subject[0]:
-            detail = ", ".join(part.strip() for part in line.split(",") if not part.strip().endswith(": 0"))
-            if detail and subject[0] == "backup":
-                outcome.damaged[subject[1]] += f" ({detail})"
-            elif detail:
-                outcome.problems[-1] += f" ({detail})"
-        else:
-            match = _INDENTED.match(line)
-            if match:
-                outcome.problems.append(match["text"].strip())
-    if status is None:
+    overall = _STATUS.search(output)
+    if overall is None:
         return None
-    if status != "ok" and not outcome.damaged and not outcome.problems:
-        outcome.problems.append(f"pgbackrest verify ended with status {status}")
+    outcome = Verdict()
+    lines = output.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""]):
+        backup, archive, general = _BACKUP.match(line), _ARCHIVE.match(line), _GENERAL.match(line)
+        if backup and (backup["status"] not in ("valid", "in-progress") or backup["valid"] != backup["all"]):
+            outcome.damaged[backup["label"]] = _reason(backup) + _counts(following)
+        elif archive and archive["valid"] != archive["all"]:
+            wrong = int(archive["all"]) - int(archive["valid"])
+            outcome.problems.append(
+                f"log {archive['id']}: {wrong} of {archive['all']} segments are damaged{_counts(following)}"
+            )
+        elif general:
+            outcome.problems.append(general["text"])
+    if overall["status"] != "ok" and not outcome.damaged and not outcome.problems:
+        outcome.problems.append(f"pgbackrest verify ended with status {overall['status']}")
     return outcome
 
 
-def _reason(status: str, checked: str, valid: str) -> str:
-    if status == "manifest missing":
+def _reason(backup: re.Match[str]) -> str:
+    if backup["status"] == "manifest missing":
         return "its manifest is missing"
-    return f"{int(checked) - int(valid)} of {checked} files are damaged"
+    return f"{int(backup['all']) - int(backup['valid'])} of {backup['all']} files are damaged"
+
+
+def _counts(line: str) -> str:
+    if not _COUNTS.match(line):
+        return ""
+    found = [part.strip() for part in line.split(",") if not part.strip().endswith(": 0")]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def damaged_segments(line: str) -> list[str]:

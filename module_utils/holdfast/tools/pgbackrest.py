@@ -21,6 +21,7 @@ from ..errors import (
     ForeignRepository,
     HoldfastError,
     InvalidInput,
+    RepositoryFull,
     ServerUnavailable,
     Unsupported,
 )
@@ -28,7 +29,7 @@ from ..files import File
 from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
 from ..owner import run_as_owner
 from . import _pgbackrest_config as config
-from ._pgbackrest_errors import failure, spooled_error
+from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
 from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
@@ -36,6 +37,9 @@ from .base import Restored, SavedLog
 log = logging.getLogger(__name__)
 
 _NEW_LABEL = re.compile(r"new backup label = (\S+)")
+# A worker of a run that was killed holds the lock until it has finished its file.
+_LOCK_PATIENCE = 120.0
+_LOCKED = 50
 _ARCHIVE_TIMEOUT = 82
 _NOT_EMPTY = 40
 
@@ -109,8 +113,7 @@ class PgBackRest:
             raise ForeignRepository(
                 f"the stanza {self.stanza} there belongs to the system {stored}, this server is {own}",
                 where=self._where(repository),
-                remedy="Give the instance another name or the repository another path; "
-                "after pg_upgrade run `pgbackrest stanza-upgrade`",
+                remedy=FOREIGN,
             )
         return True
 
@@ -224,9 +227,15 @@ class PgBackRest:
     def expire(self, repository: Repository, backups: Sequence[Backup], oldest_log_of: Backup | None) -> None:
         going = {backup.id for backup in backups}
         stored = self.backups(repository)
-        for kept in stored:
-            if kept.id not in going and kept.parent in going:
-                raise InvalidInput(f"backup {kept.parent} cannot go, {kept.id} needs it", where=self._where(repository))
+        for child in stored:
+            if child.id not in going and child.parent in going:
+                raise InvalidInput(
+                    f"backup {child.parent} cannot go, {child.id} needs it", where=self._where(repository)
+                )
+        if stored and all(backup.id in going for backup in stored if backup.type is BackupType.FULL):
+            raise InvalidInput(
+                "the last full backup cannot go before there is a new one", where=self._where(repository)
+            )
         present = [backup.id for backup in stored if backup.id in going]
         for label in config.newest_first(present):
             self._run("expire", repository, f"--set={label}")
@@ -237,15 +246,12 @@ class PgBackRest:
             # Counted in backups of any type from the newest on: the log begins where exactly this one does. What older
             # backups need to become consistent stays in any case.
             count = len(remaining) - remaining.index(oldest_log_of.id)
-            self._run(
-                "expire",
-                repository,
-                "--repo1-retention-archive-type=incr",
-                f"--repo1-retention-archive={count}",
-            )
+            kept = ("--repo1-retention-archive-type=incr", f"--repo1-retention-archive={count}")
+            self._run("expire", repository, *kept)
 
     def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
-        assert isinstance(scratch, PostgreSQLScratch)
+        if not isinstance(scratch, PostgreSQLScratch):
+            raise InvalidInput(f"{self.name} restores into a PostgreSQL server only", where=self.instance.name)
         config.check_reachable(repository)
         scratch.prepare()
         configuration = self._restore_configuration(repository, scratch)
@@ -362,7 +368,12 @@ class PgBackRest:
             options = {name: value for name, value in options.items() if not name.startswith("pg1-")}
         config.check_reachable(repository)
         env = config.environment(self.stanza, options)
-        result = process.run(["pgbackrest", "--no-config", command, *arguments], env=env, on_line=on_line)
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            result = process.run(["pgbackrest", "--no-config", command, *arguments], env=env, on_line=on_line)
+            if result.returncode != _LOCKED or time.monotonic() > deadline:
+                break
+            time.sleep(2)
         if result.returncode == 0:
             return result
         if result.returncode == _ARCHIVE_TIMEOUT:
@@ -373,7 +384,10 @@ class PgBackRest:
                 where=self._where(repository),
                 remedy="Find out whose they are; give the instance another name or the repository another path",
             )
-        raise failure(command, result.returncode, result.stderr, self._where(repository))
+        error = failure(command, result.returncode, result.stderr, self._where(repository))
+        if is_full(repository, result.stderr):
+            raise RepositoryFull(f"no space is left; {error.what}", where=error.where, remedy=FULL)
+        raise error
 
     def _stanza_options(self, data_directory: str) -> dict[str, str]:
         return config.stanza_options(self.instance, data_directory, self.engine.socket_directory)
