@@ -70,6 +70,7 @@ class Demo:
         """Bring the hosts up; those that run are kept."""
         with self.screen.step(f"Start {len(self.lab.plan.hosts)} hosts") as step:
             self.lab.step = step
+            step.doing = "images, containers, boot"
             with locked(ROOT / ".lab" / f"{self.lab.name}.lock"):
                 self.lab.up()
             self.log.write_text("")
@@ -94,7 +95,9 @@ class Demo:
         if not waiting:
             return
         for need in waiting:
-            wanted = f"{need['instance']} runs on: {', '.join(need['parameters'])} takes a restart that nobody allowed"
+            wanted = (
+                f"{need['instance']} runs on: {', '.join(need['parameters'])} need a restart, and that takes its name"
+            )
             self.screen.note(wanted, "warn")
         names = sorted(need["instance"] for need in waiting)
         hosts = sorted({self.host_of[name] for name in names})
@@ -137,8 +140,9 @@ class Demo:
         for line in fleet(entries, datetime.now(UTC), screen.columns):
             screen.line(*line)
         screen.line()
-        screen.line(f"  {proof(entries)}")
-        screen.line(f"  All of it took {seconds:.0f} s. Everything that was said is in {_short(self.log)}")
+        for text in proof(entries):
+            screen.line(f"  {text}")
+        screen.line(f"  all of it took {seconds:.0f} s; everything that was said is in {_short(self.log)}")
         screen.line()
         screen.line(("What to try next", "strong"))
         for line in next_steps(entries, self.lab.name):

@@ -15,7 +15,7 @@ from holdfast.units import format_bytes, format_duration
 
 Entry = Mapping[str, Any]
 
-HEADERS = ("INSTANCE", "HOST", "SERVER", "LEVEL", "LAST BACKUP", "SIZE", "RPO NOW", "RESTORE TEST", "RTO ACHIEVED")
+HEADERS = ("INSTANCE", "HOST", "SERVER", "LEVEL", "LAST BACKUP", "SIZE", "RPO NOW", "RESTORE TEST", "RTO")
 ENGINES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 MARGIN = "  "
 GAP = "  "
@@ -54,22 +54,24 @@ def row(entry: Entry, now: datetime) -> list[Span]:
         (server, ""),
         (entry["service_level"], ""),
         (f"{backup['type']}, {_ago(backup['finished'], now)}", "") if backup else ("none", "bad"),
-        (format_bytes(backup["size_bytes"]) if backup else "-", ""),
+        (_size(backup["size_bytes"]) if backup else "-", ""),
         _rpo(entry),
         _restore_test(entry.get("restore_test"), now),
         _rto(entry.get("restore_test")),
     ]
 
 
-def proof(entries: Sequence[Entry]) -> str:
-    """Return what the restore tests looked at, in one sentence."""
+def proof(entries: Sequence[Entry]) -> list[str]:
+    """Return what the restore tests looked at, in a line or two."""
     tests = [entry["restore_test"] for entry in entries if entry.get("restore_test")]
     passed = [test for test in tests if test["result"] == "ok"]
     rows = sum(test.get("rows", 0) for test in passed)
     tables = sum(test.get("tables", 0) for test in passed)
+    lines = [f"{len(passed)} of {len(entries)} instances restored on scratch servers: {tables} tables, {rows:,} rows"]
     checkers = dict.fromkeys(test["check"]["checker"] for test in passed if "check" in test)
-    by = f", checked by {' and '.join(checkers)}" if checkers else ""
-    return f"{len(passed)} of {len(entries)} instances restored on scratch servers: {tables} tables, {rows:,} rows{by}"
+    if checkers:
+        lines.append(f"checked by {' and '.join(checkers)}")
+    return lines
 
 
 def stored(backups: Sequence[Mapping[str, Any]]) -> str:
@@ -90,7 +92,8 @@ def next_steps(entries: Sequence[Entry], lab: str) -> list[Line]:
     """Return commands to go on with, by names that exist."""
     if not entries:
         return []
-    name, host = entries[0]["instance"], entries[0]["host"]
+    strictest = min(entries, key=lambda entry: float(entry.get("rpo", {}).get("target_seconds", "inf")))
+    name, host = strictest["instance"], strictest["host"]
     commands = [
         (f"make shell HOST={host}", "log in to a database host, and there:"),
         ("  sudo holdfast status", "how its instances stand"),
@@ -127,7 +130,7 @@ def _restore_test(test: Mapping[str, Any] | None, now: datetime) -> Span:
         return ("never", "warn")
     if test["result"] != "ok":
         return (f"FAILED, {_ago(test['finished'], now)}", "bad")
-    return (f"passed, {_ago(test['finished'], now)}", "good")
+    return (f"ok, {_ago(test['finished'], now)}", "good")
 
 
 def _rto(test: Mapping[str, Any] | None) -> Span:
@@ -154,6 +157,11 @@ def _stacked(cells: Sequence[Span]) -> list[Line]:
 def _ago(instant: str, now: datetime) -> str:
     # The larger unit says enough, and keeps the table narrow.
     return f"{format_duration(now - datetime.fromisoformat(instant)).split()[0]} ago"
+
+
+def _size(value: int | None) -> str:
+    number, _, unit = format_bytes(value).partition(" ")
+    return f"{number.partition('.')[0] if len(number) > len('9.9') else number} {unit}".strip()
 
 
 def _seconds(value: float) -> str:

@@ -70,7 +70,7 @@ CREATE TABLE documents (
     FOREIGN KEY (customer) REFERENCES customers (id)
 );
 INSERT INTO documents (customer, title, scan) SELECT seq, CONCAT('Scan ', seq), RANDOM_BYTES(1024) FROM seq_1_to_400;
-UPDATE documents SET scan = REPEAT(scan, 100);
+UPDATE documents SET scan = REPEAT(scan, 64);
 
 CREATE TABLE status_changes (
     order_id INT UNSIGNED NOT NULL,

@@ -72,13 +72,14 @@ def test_row() -> None:
         "server": ("PostgreSQL 15.18", ""),
         "level": ("critical", ""),
         "backup": ("incremental, 2m ago", ""),
-        "size": ("300.0 MiB", ""),
+        "size": ("300 MiB", ""),
         "rpo": ("4.0s of 5m", "good"),
-        "test": ("passed, 30s ago", "good"),
+        "test": ("ok, 30s ago", "good"),
         "rto": ("3.2s of 30m", "good"),
     }
 
 
+BACKUP = entry()["last_backup"]
 TEST = entry()["restore_test"]
 
 
@@ -87,6 +88,9 @@ TEST = entry()["restore_test"]
     [
         ("backup", {"last_backup": None}, ("none", "bad")),
         ("size", {"last_backup": None}, ("-", "")),
+        ("size", {"last_backup": {**BACKUP, "size_bytes": 10_000_000_000}}, ("9.3 GiB", "")),
+        ("size", {"last_backup": {**BACKUP, "size_bytes": 17}}, ("17 B", "")),
+        ("size", {"last_backup": {**BACKUP, "size_bytes": None}}, ("-", "")),
         ("rpo", {"rpo": {"target_seconds": 300.0, "lost_seconds": 300.0}}, ("5m of 5m", "good")),
         ("rpo", {"rpo": {"target_seconds": 300.0, "lost_seconds": 301.0}}, ("5m 1s of 5m", "bad")),
         ("rpo", {"rpo": {"target_seconds": 300.0, "error": "no repository"}}, ("unknown of 5m", "bad")),
@@ -123,9 +127,11 @@ def test_narrow_terminal_gets_a_list() -> None:
 def test_proof_counts_only_what_passed() -> None:
     maria = entry(instance="shop", restore_test={**TEST, "check": {"checker": "CHECK TABLE"}, "rows": 1, "tables": 1})
     failed = entry(instance="billing", restore_test={**TEST, "result": "failed"})
-    assert proof([entry(), maria, failed, UNREACHABLE]) == (
-        "2 of 4 instances restored on scratch servers: 13 tables, 1,500,001 rows, checked by pg_amcheck and CHECK TABLE"
-    )
+    assert proof([entry(), maria, failed, UNREACHABLE]) == [
+        "2 of 4 instances restored on scratch servers: 13 tables, 1,500,001 rows",
+        "checked by pg_amcheck and CHECK TABLE",
+    ]
+    assert proof([UNREACHABLE]) == ["0 of 1 instances restored on scratch servers: 0 tables, 0 rows"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,8 @@ def test_stored() -> None:
 
 @pytest.mark.parametrize(("lab", "first"), [("demo", "make shell HOST=pg1"), ("other", "export HOLDFAST_LAB=other")])
 def test_next_steps_name_what_exists(lab: str, first: str) -> None:
-    commands = [line[1][0].rstrip() for line in next_steps([entry()], lab)]
+    relaxed = entry(instance="reports", host="pg2", rpo={"target_seconds": 3600.0})
+    commands = [line[1][0].rstrip() for line in next_steps([UNREACHABLE, relaxed, entry()], lab)]
     assert commands[0] == first
     assert "  sudo holdfast list orders" in commands
     assert "  ansible-playbook playbooks/restore_test.yml -e instances=orders" in commands
