@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -340,7 +341,7 @@ def location(instance: str, repository: Repository) -> tuple[str, list[str]]:
         words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
         if settings.get("known_hosts_file"):
             words += ["-o", f"UserKnownHostsFile={settings['known_hosts_file']}"]
-        command = " ".join([*words, target, "-s", "sftp"])
+        command = shlex.join([*words, target, "-s", "sftp"])
         path = os.path.join(settings["path"], "restic", instance)
         return f"sftp:{target}:{path}", ["-o", f"sftp.command={command}"]
     raise InvalidInput(
@@ -355,8 +356,8 @@ def endpoint(repository: Repository) -> tuple[str, int] | None:
     if repository.type == "sftp":
         return repository.settings["host"], int(repository.settings.get("port", "22"))
     if repository.type == "s3":
-        host, _, port = repository.settings["endpoint"].partition(":")
-        return host, int(port or 443)
+        match = re.fullmatch(r"\[?(.+?)\]?(?::(\d+))?", repository.settings["endpoint"])
+        return (match[1], int(match[2] or 443)) if match else None
     return None
 
 

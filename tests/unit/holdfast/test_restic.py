@@ -144,6 +144,19 @@ def test_location(
     assert restic.endpoint(repository) == endpoint
 
 
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("vault", ("vault", 443)),
+        ("10.0.0.9:9000", ("10.0.0.9", 9000)),
+        ("[fd00::9]:9000", ("fd00::9", 9000)),
+        ("[fd00::9]", ("fd00::9", 443)),
+    ],
+)
+def test_address_of_an_object_store(text: str, address: tuple[str, int]) -> None:
+    assert restic.endpoint(Repository("r", "s3", dict(S3, endpoint=text))) == address
+
+
 def test_refuses_a_type_that_restic_has_not() -> None:
     with pytest.raises(errors.InvalidInput, match="tape"):
         restic.location("orders", Repository("r", "tape", {}))
