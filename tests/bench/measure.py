@@ -1,7 +1,7 @@
 """Runs on a database host, as root: times commands in turn and prints one JSON object with every run.
 
-Each round runs every variant once, in an order that moves by one place a round, so that a slow minute of the machine or a
-warm cache favours none of them. What a variant leaves behind is removed outside the measured time.
+Each round runs every variant once, in an order that moves by one place a round, so that a slow minute of the machine or
+a warm cache favours none of them. What a variant leaves behind is removed outside the measured time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WORK = "/var/lib/holdfast/bench"
 
 @dataclass
 class Variant:
-    """One way to do the job. ``command`` is what a person would type; ``seconds`` reads the time from its output, if given."""
+    """One way to do the job. ``command`` is what a person would type; ``seconds`` may read the time from its output."""
 
     name: str
     command: str
@@ -65,15 +65,12 @@ def postgresql(instance: str) -> dict[str, list[Variant]]:
     status = json.loads(shell(f"holdfast status {stanza} --json || true"))[0]
     major = status["version"].split(".")[0]
     tools = f"/usr/lib/postgresql/{major}/bin"
-    newest_full = (
-        f"pgbackrest info --stanza={stanza} --repo=1 --output=json | python3 -c "
-        "\"import json,sys; print([b['label'] for b in json.load(sys.stdin)[0]['backup']][-1])\""
-    )
+    info = f"runuser -u postgres -- pgbackrest info --stanza={stanza} --repo=1 --output=json"
+    labels = 'python3 -c \'import json, sys; print(*[b["label"] for b in json.load(sys.stdin)[0]["backup"]][1:])\''
     # The first full backup stays: without one, expiring the measured one would be refused.
     drop = (
-        f"n=$(runuser -u postgres -- pgbackrest info --stanza={stanza} --repo=1 --output=json | grep -o '\"label\"' | wc -l); "
-        f"if [ $n -gt 1 ]; then runuser -u postgres -- pgbackrest expire --stanza={stanza} --repo=1 "
-        f"--set=$(runuser -u postgres -- bash -c {shlex.quote(newest_full)}) >/dev/null; fi"
+        f"for label in $({info} | {labels}); do "
+        f"runuser -u postgres -- pgbackrest expire --stanza={stanza} --repo=1 --set=$label >/dev/null; done"
     )
     target = f"{WORK}/target"
     fresh = f"rm -rf {target}; install -d -o postgres -g postgres -m 0700 {target}"
@@ -100,17 +97,30 @@ def postgresql(instance: str) -> dict[str, list[Variant]]:
         backup[-1] = Variant(
             "pg_dump -Fd -j2 -Z0", f"{tools}/pg_dump -p {port} -Fd -j2 -Z0 -f {target}/d bench", "postgres", [fresh]
         )
+    settings = [
+        "port=5999",
+        f"unix_socket_directories='{target}'",
+        f"hba_file='{target}/hba'",
+        "listen_addresses=''",
+        "archive_mode=off",
+        "autovacuum=off",
+        "max_connections=200",
+        "shared_buffers='256MB'",
+    ]
     by_hand = (
         f"pgbackrest --stanza={stanza} --repo=1 --pg1-path={target}/d --archive-mode=off --process-max=$(nproc) "
         f"--tablespace-map-all={target}/t --lock-path={target}/l --spool-path={target}/s --archive-async "
         f"--archive-get-queue-max=512MiB restore && "
-        f"printf \"port=5999\\nunix_socket_directories='{target}'\\nlisten_addresses=''\\narchive_mode=off\\nautovacuum=off\\n"
-        f"max_connections=200\\nshared_buffers='256MB'\\nhba_file='{target}/hba'\\n\" > {target}/postgresql.conf && "
+        f"printf '%s\\n' {shlex.join(settings)} > {target}/postgresql.conf && "
         f"echo 'local all all trust' > {target}/hba && "
-        f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null && "
-        f"until [ \"$(psql -h {target} -p 5999 -Atc 'select pg_is_in_recovery()' postgres 2>/dev/null)\" = f ]; do sleep 0.1; done"
+        f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null; "
+        f'until [ "$(psql -h {target} -p 5999 -Atc "select pg_is_in_recovery()" postgres 2>/dev/null)" = f ]; '
+        f"do sleep 0.1; done"
     )
-    stop = f"[ ! -e {target}/d/postmaster.pid ] || runuser -u postgres -- {tools}/pg_ctl -D {target}/d -m immediate -w stop >/dev/null"
+    stop = (
+        f"[ ! -e {target}/d/postmaster.pid ] || "
+        f"runuser -u postgres -- {tools}/pg_ctl -D {target}/d -m immediate -w stop >/dev/null"
+    )
     restore = [
         Variant(
             "holdfast restore-test, until the server answers",
