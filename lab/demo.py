@@ -96,7 +96,7 @@ class Demo:
             return
         for need in waiting:
             wanted = (
-                f"{need['instance']} runs on: {', '.join(need['parameters'])} need a restart, and that takes its name"
+                f"{need['instance']} needs a restart for {', '.join(need['parameters'])}; it runs on until it is named"
             )
             self.screen.note(wanted, "warn")
         names = sorted(need["instance"] for need in waiting)
