@@ -1,5 +1,6 @@
 # Prints everything on a host that setting up backups could change, one thing a line.
 cd /
+export PAGER=cat SYSTEMD_PAGER=cat  # it runs in a terminal
 for directory in /etc /opt /usr/local /usr/share/bash-completion /var/lib/holdfast /var/lib/systemd/timers \
     /var/log/holdfast /var/spool/cron /srv; do
     [ ! -d "$directory" ] || find "$directory" -printf '%p %y %m %u %g %s %T@ %l\n'

@@ -40,7 +40,7 @@ def database(request: pytest.FixtureRequest, fleet: Fleet) -> Database:
     return fleet[request.param]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def quiet(fleet: Fleet) -> Iterator[None]:
     """No timer starts a job of its own while tests count backups."""
     hosts = {item.hostname: item.host for item in fleet.values()}

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.backup.conftest import Adoption
 from tests.integration.fleet import LAB_DIR, Fleet
 
-ARCHIVED_BEFORE = ("orders", "analytics")
+ARCHIVED_BEFORE = ("orders", "analytics", "shop")
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _fresh(adoption: Adoption) -> None:
 
 
 def test_only_servers_that_need_it_wait_for_a_restart(adoption: Adoption) -> None:
-    assert {"billing", "shop"} <= set(adoption.permitted)
+    assert "billing" in adoption.permitted
     assert not set(ARCHIVED_BEFORE) & set(adoption.permitted)
 
 

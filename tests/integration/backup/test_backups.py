@@ -9,6 +9,8 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet, together
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 EVERYWHERE = ("orders", "billing", "analytics", "shop", "crm")
 TYPES = {
     "postgresql": ("full", "differential", "incremental", "log", "logical"),

@@ -8,6 +8,8 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 COMMANDS = ("backup", "list", "status", "verify", "expire", "restore-test", "records", "reap")
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.integration.fleet import Database, Fleet
 from tests.integration.staging import secrets_of
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 HOSTS = {"pg1": "orders", "pg2": "analytics", "maria1": "shop", "maria2": "crm"}
 PLACES = "/etc /opt /usr/local /tmp /var/tmp /var/log /var/lib/holdfast /var/spool /run/systemd /root /home"
 
@@ -66,8 +68,7 @@ def test_processes(one: Database) -> None:
     sample = (
         f"(holdfast backup {one.name} >/dev/null 2>&1; touch /run/holdfast-sampled) &"
         " rm -f /run/holdfast-sampled; while [ ! -e /run/holdfast-sampled ]; do"
-        " for process in /proc/[0-9]*; do tr '\\0' ' ' < $process/cmdline; echo; done"
-        " 2>/dev/null >> /run/holdfast-samples;"
+        " cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >> /run/holdfast-samples; sleep 0.02;"
         " done; rm /run/holdfast-sampled"
     )
     one.run(f"rm -f /run/holdfast-samples; {sample}")
