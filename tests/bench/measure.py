@@ -113,7 +113,8 @@ def postgresql(instance: str) -> dict[str, list[Variant]]:
         f"--archive-get-queue-max=512MiB restore && "
         f"printf '%s\\n' {shlex.join(settings)} > {target}/postgresql.conf && "
         f"echo 'local all all trust' > {target}/hba && "
-        f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null; "
+        f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null"
+        "; "
         f'until [ "$(psql -h {target} -p 5999 -Atc "select pg_is_in_recovery()" postgres 2>/dev/null)" = f ]; '
         f"do sleep 0.1; done"
     )
