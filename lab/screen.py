@@ -77,8 +77,9 @@ class Screen:
         mark, style = ("✓" if self.unicode else "+"), "good"
         try:
             yield step
-        except BaseException:
-            mark, style, step.outcome = ("✗" if self.unicode else "x"), "bad", "failed"
+        except BaseException as error:
+            mark, style = ("✗" if self.unicode else "x"), "bad"
+            step.outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             raise
         finally:
             ended.set()

@@ -30,21 +30,22 @@ def test_step_tells_its_beginning_its_end_and_what_came_of_it() -> None:
     assert len(shown.lines) == 1
 
 
-def fail(shown: Screen) -> None:
+def run_into(shown: Screen, error: BaseException) -> None:
     with shown.step("Restore") as step:
         step.outcome = "good"
         shown.note("pg1: no backup", "bad")
-        raise OSError("no backup")
+        raise error
 
 
-def test_failed_step_is_marked_and_does_not_look_good() -> None:
+@pytest.mark.parametrize(("error", "outcome"), [(OSError(), "failed"), (KeyboardInterrupt(), "interrupted")])
+def test_failed_step_is_marked_and_does_not_look_good(error: BaseException, outcome: str) -> None:
     shown, raw = screen()
-    with pytest.raises(OSError, match="no backup"):
-        fail(shown)
+    with pytest.raises(type(error)):
+        run_into(shown, error)
     lines = raw.getvalue().decode().splitlines()
     assert lines[1] == "    pg1: no backup"
     assert lines[2].startswith("✗ Restore")
-    assert lines[2].endswith("failed")
+    assert lines[2].endswith(outcome)
 
 
 def test_ascii_terminal_gets_ascii() -> None:
