@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +17,8 @@ from .model import Backup, BackupType, Instance, Job
 from .records import Record, Records
 from .units import format_bytes, format_duration, format_instant, parse_instant, utcnow
 
-OVERDUE_GRACE = timedelta(
-    hours=1
-)  # from the time a job is due until its success is missed: random delay, queue, run time
+# From the time a job is due until its success is missed: random delay, queue, run time.
+OVERDUE_GRACE = timedelta(hours=1)
 SEVERITIES = ("ok", "warning", "critical")
 _TIDYING = (str(Job.EXPIRE),)  # jobs whose failure puts no data at risk today
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
@@ -46,7 +46,9 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     with Adapters(instance) as adapters:
         _server(adapters, found)
         backups = _repositories(adapters, history, found)
-        if "version" in found:
+        if not level.runs(Job.LOG):
+            _since_backup(instance, backups, found)
+        elif "version" in found:
             _log(adapters, found)
         found["notes"].extend(
             note for tool in (adapters.physical, adapters.logical) for note in _notes(tool.notes, found)
@@ -111,10 +113,21 @@ def _repositories(adapters: Adapters, history: History, found: dict[str, Any]) -
     return everything
 
 
+def _since_backup(instance: Instance, backups: Sequence[Backup], found: dict[str, Any]) -> None:
+    """Without a log backup, everything since the newest usable backup would be lost."""
+    newest = max((item.finished for item in backups if item.type in _PHYSICAL and not item.error), default=None)
+    if newest is None:
+        return
+    lost = utcnow() - newest
+    found["rpo"].update(lost_seconds=round(lost.total_seconds(), 1), lost_bytes=None)
+    target = instance.service_level.rpo
+    if lost > target:
+        text = f"all changes of the last {format_duration(lost)} would be lost, RPO is {format_duration(target)}"
+        _problem(found, "critical", text)
+
+
 def _log(adapters: Adapters, found: dict[str, Any]) -> None:
     level = adapters.instance.service_level
-    if not level.runs(Job.LOG):
-        return
     rpo = found["rpo"]
     try:
         exposure = adapters.engine.log_exposure(adapters.physical.newest_log(adapters.instance.primary_repository))

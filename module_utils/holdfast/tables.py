@@ -65,7 +65,8 @@ def _rpo(rpo: Mapping[str, Any]) -> str:
     target = _seconds(rpo["target_seconds"])
     if "lost_seconds" not in rpo:
         return f"unknown / {target}" if "error" in rpo else f"- / {target}"
-    return f"{_seconds(rpo['lost_seconds'])} ({format_bytes(rpo['lost_bytes'])}) / {target}"
+    size = "" if rpo["lost_bytes"] is None else f" ({format_bytes(rpo['lost_bytes'])})"
+    return f"{_seconds(rpo['lost_seconds'])}{size} / {target}"
 
 
 def _next_run(runs: Mapping[str, str]) -> str:

@@ -70,6 +70,17 @@ def test_what_fails_is_reported_and_critical(orders, adapters, spoil, told):
     assert any(told in text for text in texts(found))
 
 
+@pytest.mark.parametrize(("hours", "state"), [(1, "ok"), (3, "critical")])
+def test_without_log_backups_what_would_be_lost_is_all_since_the_newest_backup(orders, adapters, hours, state):
+    level = service_level(schedule={Job.FULL: "0 1 * * *"}, log_interval=None, rpo=timedelta(hours=2))
+    jobs.run_job(orders, Job.FULL)
+    stored = adapters.physical.stored["local"]
+    stored[0] = replace(stored[0], finished=utcnow() - timedelta(hours=hours))
+    found = status.instance_status(replace(orders, service_level=level))
+    assert found["rpo"]["lost_seconds"] == pytest.approx(hours * 3600, abs=60)
+    assert found["state"] == state
+
+
 def test_damage_and_a_failed_job_are_critical(orders, adapters):
     jobs.run_job(orders, Job.FULL)
     adapters.physical.damaged = {"b0": "checksum"}
