@@ -104,9 +104,9 @@ class Demo:
         names = sorted(need["instance"] for need in waiting)
         hosts = sorted({self.host_of[name] for name in names})
         with self.screen.step(f"Restart {', '.join(names)}, by name") as step:
-            variables = {"backup_restart_instances": names}
+            variables = {"backup_restart_instances": ",".join(names)}
             self.playbooks.run(step, "playbooks/site.yml", limit=",".join(["localhost", *hosts]), variables=variables)
-            step.outcome = f"site.yml -e '{json.dumps(variables)}'"
+            step.outcome = f"site.yml -e backup_restart_instances={','.join(names)}"
 
     def back_up(self, title: str, backup_type: str, instance: str = "") -> None:
         """Take a backup of every instance, or of one."""

@@ -144,7 +144,8 @@ def payload(database: Database, backup: str) -> str:
     if database.is_postgresql:
         search = f"{database.local}/backup/{database.name}/{backup} -type f ! -name 'backup.manifest*'"
     else:
-        search = f"{database.local}/data -type f -newer $(ls -td {database.local}/snapshots/* | sed -n 2p)"
+        # A backup is two snapshots, its stream and a note on it: the third newest is older than both.
+        search = f"{database.local}/data -type f -newer $(ls -td {database.local}/snapshots/* | sed -n 3p)"
     return database.run(f"find {search} -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2-").strip()
 
 
