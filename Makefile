@@ -71,7 +71,7 @@ both-ends: venv
 	fi
 
 molecule: containers ## Run the scenarios on hosts of their own
-	@molecule reset --all >/dev/null 2>&1 # or it believes that the hosts of a run cut short are there
+	@molecule reset --scenario-name default >/dev/null 2>&1 # or hosts of a run cut short count as there
 	@$(LAB) --name molecule down
 	molecule test --all
 
