@@ -62,7 +62,7 @@ def test_log_purged_before_it_was_saved(shop: Database) -> None:
     shop.sql(f"PURGE BINARY LOGS TO '{newest}'")
     record = shop.backup("log", code=1)
     assert_failed(shop, record, record["error"]["code"], "purged")
-    assert "full backup" in record["error"]["remedy"]
+    assert "backup now" in record["error"]["remedy"]
     assert shop.status()["state"] == "critical"
     shop.sql("DROP TABLE lost_change", "shop")
     assert shop.backup("full")["result"] == "ok"

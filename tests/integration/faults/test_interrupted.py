@@ -19,7 +19,10 @@ def _working(database: Database) -> bool:
 
 
 def _leftovers(database: Database) -> str:
-    return database.run(f"pgrep -a -u {database.owner} -f '({TOOLS}) .*({database.name}|backup)' || true", code=None)
+    """Processes of a backup; those by which the server archives its log are its own."""
+    return database.run(
+        f"pgrep -a -u {database.owner} -f '({TOOLS}) .*({database.name}|backup)' | grep -v archive-", code=None
+    )
 
 
 def _newest(database: Database) -> dict:

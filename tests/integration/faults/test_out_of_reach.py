@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, until
+from tests.integration.fleet import Fleet, until
 from tests.integration.staging import assert_failed, server_stopped
 
 # Retries take half a minute: all of these wait at once.
@@ -26,6 +26,8 @@ def outages(fleet: Fleet) -> dict[str, dict[str, Any]]:
         type_ = "full" if name in SERVER_DOWN else "archive"
         found[name]["record"] = fleet[name].backup(type_, code=1)
         found[name]["status"] = fleet[name].status()
+        if name == "shop":
+            found[name]["meanwhile"] = fleet[name].backup("incremental")
 
     with ExitStack() as stack:
         for name in SERVER_DOWN:
@@ -48,7 +50,7 @@ def outages(fleet: Fleet) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", SERVER_DOWN)
 def test_server_down(fleet: Fleet, outages: dict[str, dict[str, Any]], name: str) -> None:
     record = outages[name]["record"]
-    assert_failed(fleet[name], record, "server-unavailable", str(fleet[name].port))
+    assert_failed(fleet[name], record, "server-unavailable", fleet[name].name)
     assert record["attempts"] == 3
     assert record["seconds"] > 30
     status = outages[name]["status"]
@@ -69,16 +71,12 @@ def test_repository_unreachable(fleet: Fleet, outages: dict[str, dict[str, Any]]
     _assert_recovered(outages[name])
 
 
+def test_local_backups_go_on_without_the_object_store(outages: dict[str, dict[str, Any]]) -> None:
+    """MariaDB's do. PostgreSQL's wait for the log, which pgBackRest sends to every repository at once."""
+    assert outages["shop"]["meanwhile"]["result"] == "ok"
+
+
 def _assert_recovered(outage: dict[str, Any]) -> None:
-    assert outage["after"] == outage["before"], "a backup that failed is listed as if it were good"
+    meanwhile = {outage["meanwhile"]["backup"]["id"]} if "meanwhile" in outage else set()
+    assert outage["after"] == outage["before"] | meanwhile, "a backup that failed is listed as if it were good"
     assert outage["next"]["result"] == "ok"
-
-
-def test_local_backups_go_on_without_the_object_store(database: Database, fleet: Fleet) -> None:
-    vault = fleet.hosts["vault1"]
-    vault.check_output("systemctl stop s3")
-    try:
-        assert database.backup("incremental")["result"] == "ok"
-    finally:
-        vault.check_output("systemctl start s3")
-        until(lambda: vault.socket("tcp://9000").is_listening)
