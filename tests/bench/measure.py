@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 WORK = "/var/lib/holdfast/bench"
+LIMIT = 900  # seconds after which a command hangs
 
 
 @dataclass
@@ -36,7 +37,7 @@ def shell(command: str, user: str = "root") -> str:
     """Run a shell command as a user and return its output. Raises CalledProcessError with that output."""
     script = f"set -eo pipefail; cd /; {command}"
     argv = ["runuser", "-u", user, "--", "bash", "-c", script] if user != "root" else ["bash", "-c", script]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIMIT)
     if done.returncode:
         sys.exit(f"failed ({done.returncode}): {command}\n{done.stderr[-2000:]}{done.stdout[-500:]}")
     return done.stdout
@@ -109,12 +110,11 @@ def postgresql(instance: str) -> dict[str, list[Variant]]:
     ]
     by_hand = (
         f"pgbackrest --stanza={stanza} --repo=1 --pg1-path={target}/d --archive-mode=off --process-max=$(nproc) "
-        f"--tablespace-map-all={target}/t --lock-path={target}/l --spool-path={target}/s --archive-async "
-        f"--archive-get-queue-max=512MiB restore && "
+        f"--tablespace-map-all={target}/t restore && "
         f"printf '%s\\n' {shlex.join(settings)} > {target}/postgresql.conf && "
         f"echo 'local all all trust' > {target}/hba && "
         f"{tools}/pg_ctl -D {target}/d -o '-c config_file={target}/postgresql.conf' -l {target}/log -W start >/dev/null"
-        "; "
+        " && "
         f'until [ "$(psql -h {target} -p 5999 -Atc "select pg_is_in_recovery()" postgres 2>/dev/null)" = f ]; '
         f"do sleep 0.1; done"
     )
