@@ -113,13 +113,14 @@ def key_changed(database: Database, repository: str, name: str = "passphrase") -
 def edited(database: Database, change: Callable[[dict[str, Any]], object]) -> Iterator[None]:
     """The instance's configuration is another one, as another inventory would make it."""
     path = f"/etc/holdfast/instances/{database.name}.json"
-    config = json.loads(database.run("cat %s", path))
+    before = database.run("cat %s", path)
+    config = json.loads(before)
     change(config)
-    database.run("cp -p %s %s.kept && echo %s > %s", path, path, json.dumps(config), path)
+    database.run("echo %s > %s", json.dumps(config), path)
     try:
         yield
     finally:
-        database.run("mv %s.kept %s", path, path)
+        database.run("printf %%s %s > %s", before, path)
 
 
 def option(database: Database, name: str, value: str) -> AbstractContextManager[None]:
