@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet, playbook, until
 
-# What molecule/cron/prepare.yml put there.
+# What molecule/cron/converge.yml put there.
 FOREIGN = {
     "cat /etc/cron.d/reports": "17 4 * * * nobody /bin/true # somebody else's\n",
     "crontab -l": "23 5 * * * /bin/true # root's own\n",
