@@ -63,6 +63,11 @@ def run(
             measured["phases"] = {name: round(seconds, 1) for name, seconds in restored.phases.items()}
             problems = _examine(instance, backup, restored.engine, live, began_at, measured)
             restored.engine.close()
+        except CorruptBackup as error:
+            if backup.id not in str(error):
+                error.where += f", backup {backup.id}"
+            record["verified"] = {repository.name: {"damaged": {backup.id: error.what}}}
+            raise
         finally:
             scratch.destroy()
     where = f"{instance.name}, backup {backup.id} in {repository.name}"

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 from ansible.module_utils.holdfast import jobs, locks, records, restore_test, work
-from ansible.module_utils.holdfast.errors import RepositoryFull, RepositoryUnavailable, ServerUnavailable
+from ansible.module_utils.holdfast.errors import CorruptBackup, RepositoryFull, RepositoryUnavailable, ServerUnavailable
 from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Job, LogExposure, Repository
 from ansible.module_utils.holdfast.records import Records
@@ -238,6 +238,13 @@ class TestRestoreTest:
         adapters.physical.failures = [ServerUnavailable("did not start")] * 3
         assert jobs.run_job(orders, Job.RESTORE_TEST)["result"] == "failed"
         assert os.listdir(tmp_path / "scratch") == []
+
+    def test_a_backup_that_cannot_be_read_is_named_and_remembered_as_damaged(self, orders, adapters):
+        jobs.run_job(orders, Job.FULL)
+        adapters.physical.failures = [CorruptBackup("ciphertext verification failed", where="orders, repository local")]
+        record = jobs.run_job(orders, Job.RESTORE_TEST)
+        assert record["error"]["where"] == "orders, repository local, backup b0"
+        assert History.read(Records(orders)).damaged("local") == {"b0"}
 
     def test_works_while_the_live_server_is_down(self, orders, adapters):
         jobs.run_job(orders, Job.FULL)
