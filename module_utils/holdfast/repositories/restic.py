@@ -70,6 +70,8 @@ class Restic:
 
     def is_initialised(self) -> bool:
         """Whether the repository exists and opens. Raises ForeignRepository if something else is in its place."""
+        if self.repository.type == "posix" and _empty(self.url):
+            return False  # restic would think about the key for most of a second before it looks
         outcome = self._attempt(["cat", "config"])
         if outcome.failed is None:
             return True
@@ -391,6 +393,13 @@ def _summary(stdout: str) -> dict[str, object] | None:
             if found.get("message_type") == "summary" and found.get("snapshot_id"):
                 return found
     return None
+
+
+def _empty(path: str) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False  # restic says it better
 
 
 def _occupied(path: str) -> bool:
