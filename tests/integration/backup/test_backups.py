@@ -24,7 +24,7 @@ def taken(fleet: Fleet) -> dict[str, dict[str, dict[str, Any]]]:
 
     def take(name: str) -> dict[str, dict[str, Any]]:
         database = fleet[name]
-        types = [*TYPES[database.engine]]
+        types = [*TYPES[database.engine]] if name != "billing" else ["full", "incremental", "log"]
         if database.level != "development":
             types += ["archive", *(["log"] if database.engine == "mariadb" else [])]
         return {type_: database.backup(type_) for type_ in types}

@@ -63,6 +63,7 @@ def test_journal(one: Database) -> None:
         one.run("rm /run/holdfast-journal")
 
 
+@pytest.mark.parametrize("one", ["analytics", "shop"], indirect=True)
 def test_processes(one: Database) -> None:
     """Argument lists and, for other users, environments, sampled all through a backup."""
     sample = (

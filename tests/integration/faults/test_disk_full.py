@@ -1,9 +1,9 @@
-"""No space left: in the repository, in the scratch directory, for the record itself."""
+"""No space left in the repository."""
 
 from __future__ import annotations
 
 from tests.integration.fleet import Database
-from tests.integration.staging import assert_failed, small_repository
+from tests.integration.staging import assert_failed, option, small_repository
 
 
 def _grow(database: Database, megabytes: int) -> None:
@@ -26,7 +26,8 @@ def _grow(database: Database, megabytes: int) -> None:
 def test_repository_full(database: Database) -> None:
     _grow(database, 8)
     try:
-        with small_repository(database):
+        # PostgreSQL has no space for its log either, which a backup waits for.
+        with small_repository(database), option(database, "archive_timeout", "10"):
             before = database.ids()
             record = database.backup("full", code=1)
             assert_failed(database, record, "repository-full", "space")
@@ -35,4 +36,3 @@ def test_repository_full(database: Database) -> None:
             assert database.backup("incremental")["result"] == "ok", "the next run works, once there is space again"
     finally:
         database.sql("DROP TABLE filler", database.name)
-    assert database.backup("incremental")["result"] == "ok"
