@@ -20,3 +20,19 @@ def local_directories(instance: Instance, repository: Repository) -> list[str]:
     if tool in _OWN_REPOSITORY:
         found.append(os.path.join(path, tool))
     return found
+
+
+def is_empty(path: str) -> bool:
+    """Whether a directory is there, readable, and without a single entry."""
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
+
+
+def is_occupied(path: str) -> bool:
+    """Whether a directory is there and has entries. Raises OSError when it cannot be read."""
+    try:
+        return bool(os.listdir(path))
+    except FileNotFoundError:
+        return False

@@ -31,6 +31,7 @@ from ..errors import (
 )
 from ..model import Instance, Repository
 from ._restic_errors import explain, is_locked, is_missing, words
+from .layout import is_empty, is_occupied
 from .pipes import Command, Outcome, pipeline
 
 _LOCK_PATIENCE = 120.0  # seconds to wait for another run of restic on the same repository
@@ -70,7 +71,7 @@ class Restic:
 
     def is_initialised(self) -> bool:
         """Whether the repository exists and opens. Raises ForeignRepository if something else is in its place."""
-        if self.repository.type == "posix" and _empty(self.url):
+        if self.repository.type == "posix" and is_empty(self.url):
             return False  # restic would think about the key for most of a second before it looks
         outcome = self._attempt(["cat", "config"])
         if outcome.failed is None:
@@ -79,7 +80,7 @@ class Restic:
         # An object store that refuses the credentials looks like an empty one as well.
         if isinstance(error, AccessDenied) or not is_missing(outcome.failed.stderr, outcome.failed.returncode):
             raise error
-        if self.repository.type == "posix" and _occupied(self.url):
+        if self.repository.type == "posix" and is_occupied(self.url):
             raise ForeignRepository(
                 "the directory is not empty and holds no restic repository",
                 where=self.where,
@@ -393,17 +394,3 @@ def _summary(stdout: str) -> dict[str, object] | None:
             if found.get("message_type") == "summary" and found.get("snapshot_id"):
                 return found
     return None
-
-
-def _empty(path: str) -> bool:
-    try:
-        return not os.listdir(path)
-    except OSError:
-        return False  # restic says it better
-
-
-def _occupied(path: str) -> bool:
-    try:
-        return bool(os.listdir(path))
-    except FileNotFoundError:
-        return False
