@@ -54,11 +54,11 @@ def test_scratch_of_a_killed_test_is_removed_by_the_next(database: Database) -> 
     assert_no_scratch(database)
 
 
-def test_a_missed_objective_fails_and_says_by_how_much(database: Database) -> None:
-    with service_level(database, rto="1s"):
-        record = database.holdfast("restore-test", code=1)
-    assert_failed(database, record, "objective-missed", "RTO", "1 s")
+def test_a_missed_objective_fails_and_says_by_how_much(shop: Database) -> None:
+    with service_level(shop, rto="1s"):
+        record = shop.holdfast("restore-test", code=1)
+    assert_failed(shop, record, "objective-missed", "RTO", "1 s")
     assert record["restore_test"]["check"]["problems"] == 0
     assert all(found["intact"] for found in record["verified"].values()), "what came back did come back"
-    assert_no_scratch(database)
-    assert database.holdfast("restore-test")["result"] == "ok"
+    assert_no_scratch(shop)
+    assert shop.holdfast("restore-test")["result"] == "ok"

@@ -91,6 +91,7 @@ def _logs(database: Database) -> set[str]:
     return {item["id"] for item in listed if any("log" in tag for tag in item.get("tags") or [])}
 
 
+@pytest.mark.parametrize("kept", ["orders"], indirect=True)
 def test_minimum_full_is_a_floor(kept: Database) -> None:
     for _ in range(2):
         kept.backup("full")
