@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,9 @@ from pathlib import Path
 
 RUN_DIR = Path("/run/holdfast-lab")
 CGROUP_DIR = Path("/sys/fs/cgroup")
+# What podman remembers until the machine restarts: that it has not, and which addresses are taken.
+PODMAN_ALIVE = Path("/run/libpod/alive")
+PODMAN_NETWORKS = Path("/run/containers/networks")
 LABEL = "holdfast.lab"
 
 
@@ -161,7 +165,14 @@ def _namespace() -> int | None:
 
 
 def _make_namespace() -> int:
-    """Start the process that holds the namespace; one serves every lab, as they share podman's storage."""
+    """Start the process that holds the namespace; one serves every lab, as they share podman's storage.
+
+    Mounts and containers of an earlier one ended with it, which podman must be told: where ``/run``
+    outlives the processes, it would look for their networks.
+    """
+    pid_file = RUN_DIR / "namespace.pid"
+    if pid_file.exists():
+        _forget_containers_as_a_restart_does()
     holder = subprocess.Popen(
         [
             *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
@@ -178,8 +189,25 @@ def _make_namespace() -> int:
             holder.kill()
             raise LabError("no mount namespace with unified cgroups could be made: the machine forbids it to root")
         time.sleep(0.02)
-    (RUN_DIR / "namespace.pid").write_text(str(holder.pid))
+    pid_file.write_text(str(holder.pid))
     return holder.pid
+
+
+def _forget_containers_as_a_restart_does() -> None:
+    if any(_command(process) == "conmon" for process in Path("/proc").glob("[0-9]*")):
+        raise LabError("the lab's containers lost their namespace while others run: stop those, or restart the machine")
+    for container in run(["crun", "list", "--quiet"]).split():
+        # Without --force it refuses what lives.
+        subprocess.run(["crun", "delete", container], capture_output=True, check=False)
+    shutil.rmtree(PODMAN_NETWORKS, ignore_errors=True)
+    PODMAN_ALIVE.unlink(missing_ok=True)
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def release(podman: Podman) -> None:

@@ -209,3 +209,33 @@ def test_a_dead_process_holds_no_namespace(monkeypatch, tmp_path):
     beyond_the_last_pid = 2**22 + 1
     (tmp_path / "namespace.pid").write_text(str(beyond_the_last_pid))
     assert containers._namespace() is None
+
+
+@pytest.fixture
+def remembered(monkeypatch, tmp_path):
+    """What podman keeps in a ``/run`` that outlived its containers."""
+    alive, networks = tmp_path / "alive", tmp_path / "networks"
+    alive.touch()
+    networks.mkdir()
+    monkeypatch.setattr(containers, "PODMAN_ALIVE", alive)
+    monkeypatch.setattr(containers, "PODMAN_NETWORKS", networks)
+    return [alive, networks]
+
+
+def test_containers_that_ended_with_their_namespace_are_forgotten(monkeypatch, tmp_path, remembered):
+    calls = tmp_path / "calls"
+    crun = tmp_path / "crun"
+    crun.write_text(f'#!/bin/sh\necho "$*" >>{calls}\n[ "$1" != list ] || echo gone\n')
+    crun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(containers, "_command", lambda process: "sh")
+    containers._forget_containers_as_a_restart_does()
+    assert not any(each.exists() for each in remembered)
+    assert calls.read_text().splitlines() == ["list --quiet", "delete gone"]
+
+
+def test_other_containers_are_not_forgotten(monkeypatch, remembered):
+    monkeypatch.setattr(containers, "_command", lambda process: "conmon")
+    with pytest.raises(LabError, match="restart the machine"):
+        containers._forget_containers_as_a_restart_does()
+    assert all(each.exists() for each in remembered)
