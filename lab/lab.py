@@ -267,7 +267,9 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Call a function for all items at once; the first error is raised when all have ended."""
     items = list(items)
     with ThreadPoolExecutor(max(len(items), 1)) as pool:
-        return list(pool.map(function, items))
+        # Not map, which cancels what has not begun when one fails.
+        calls = [pool.submit(function, item) for item in items]
+    return [call.result() for call in calls]
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
