@@ -16,7 +16,7 @@ from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
 from .listing import expiry_fields, list_backups, list_records
-from .model import Instance, Job
+from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
 from .restore_test import run as restore_test
@@ -41,7 +41,7 @@ exit codes:
   75  another job of the instance is running; try again later
 """
 
-_BACKUP_TYPES = [str(job) for job in Job if job not in (Job.VERIFY, Job.EXPIRE, Job.RESTORE_TEST)]
+_BACKUP_TYPES = [str(job) for job in Job if job not in (Job.VERIFY, Job.EXPIRE, Job.RESTORE_TEST, *ON_REQUEST)]
 
 Command = Callable[[Instance, argparse.Namespace], Any]
 

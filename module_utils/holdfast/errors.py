@@ -101,6 +101,19 @@ class ObjectiveMissed(HoldfastError):
     code = "objective-missed"
 
 
+class TargetNotReached(HoldfastError):
+    """A restore ended before its target; the text says how far it got."""
+
+    code = "target-not-reached"
+
+
+class Refused(HoldfastError):
+    """A guard stands in the way of something that destroys; nothing was done."""
+
+    code = "refused"
+    exit_code = 2
+
+
 class RestartRequired(HoldfastError):
     """The server must be restarted by a person before the job can work."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from . import restore_test, work
 from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, TimeLimitExceeded
 from .locks import job_lock
-from .model import Instance, Job
+from .model import ON_REQUEST, Instance, Job
 from .records import Record, Records, finish, open_record
 from .units import format_duration, parse_duration, parse_instant, utcnow
 
@@ -31,6 +31,8 @@ TIME_LIMITS: Mapping[Job, timedelta] = {
     Job.VERIFY: timedelta(hours=12),
     Job.EXPIRE: timedelta(hours=2),
     Job.RESTORE_TEST: timedelta(hours=12),
+    Job.RESTORE: timedelta(hours=48),
+    Job.RESCUE: timedelta(hours=24),
 }
 SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meets the daily full every day
 RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt
@@ -102,8 +104,8 @@ def summary(record: Record) -> str:
 
 
 def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> dict[str, Any]:
-    # The next log job is closer than any retry.
-    delays: tuple[float, ...] = () if job is Job.LOG else RETRY_DELAYS
+    # The next log job is closer than any retry, and who asked for a restore decides what is tried next.
+    delays: tuple[float, ...] = () if job is Job.LOG or job in ON_REQUEST else RETRY_DELAYS
     for attempt, delay in enumerate((*delays, None), start=1):
         record["attempts"] = attempt
         try:

@@ -27,7 +27,7 @@ class Job(str, Enum):
     """What the runner does on a schedule or on request.
 
     ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
-    heartbeat marker, the rest are what their names say.
+    heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, the rest are what their names say.
     """
 
     FULL = "full"
@@ -39,9 +39,14 @@ class Job(str, Enum):
     VERIFY = "verify"
     EXPIRE = "expire"
     RESTORE_TEST = "restore_test"
+    RESTORE = "restore"
+    RESCUE = "rescue"
 
     def __str__(self) -> str:
         return self.value
+
+
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE})  # a person decides on these; no schedule may
 
 
 @dataclass(frozen=True)
@@ -229,9 +234,56 @@ class Setting:
 
 @dataclass(frozen=True)
 class RestoreTarget:
-    """Where a restore ends. Without a time, at the end of the log in the repository."""
+    """Where a restore ends: at one of these, or with none of them at the end of the log in the repository.
+
+    The change that the target names is the last one that comes back: the last transaction committed at or before
+    ``time``, the one that ``position`` ends, ``transaction`` itself, what was there at the named restore ``point``.
+    """
 
     time: datetime | None = None
+    position: str | None = None  # PostgreSQL: LSN; MariaDB: GTID, or FILE:OFFSET of the binary log
+    transaction: str | None = None
+    point: str | None = None
+    consistent: bool = False  # the end of the backup itself: no more log than it needs
+    timeline: str | None = None  # PostgreSQL: the history to follow; the newest without it
+
+    def describe(self) -> str:
+        """The target in words."""
+        words = [
+            ("time", self.time.isoformat() if self.time else None),
+            ("position", self.position),
+            ("transaction", self.transaction),
+            ("restore point", self.point),
+        ]
+        found = [f"{name} {value}" for name, value in words if value]
+        return found[0] if found else "the end of the backup" if self.consistent else "the newest change"
 
 
-Details = dict[str, object]
+@dataclass(frozen=True)
+class Reached:
+    """How far a restored server got, as itself or its log says."""
+
+    position: str  # of the last change replayed, in the engine's own notation
+    time: datetime | None = None  # of the last transaction replayed; None when none was
+    timeline: str | None = None  # PostgreSQL: the history that the server writes from now on
+
+
+@dataclass(frozen=True)
+class LogRange:
+    """The log that a restore replays, as its repository lists it."""
+
+    files: int
+    size_bytes: int
+    first: str | None = None
+    last: str | None = None
+    until: datetime | None = None  # a moment that the log is known to reach
+    gap: str | None = None  # why the log does not reach the target
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server lives on its host, known also when it is down or its data are gone."""
+
+    data_directory: str
+    service: str | None  # of the service manager; None when nothing known manages the server
+    running: bool

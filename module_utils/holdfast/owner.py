@@ -6,14 +6,17 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from .engines.registry import adapters
 from .errors import HoldfastError, InvalidInput, Unsupported
 from .model import Instance
 from .process import die_with_parent
+
+Ask = Callable[..., Any]
 
 
 def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
@@ -22,6 +25,21 @@ def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
     Root does it in a child process that has given up its rights; the OS user itself does it at once. Raises
     InvalidInput for anybody else and when the user does not exist, and any HoldfastError that the call raises.
     """
+    return _run(instance, lambda _ask: call(), {})
+
+
+def run_with_root(instance: Instance, call: Callable[[Ask], Any], operations: Mapping[str, Callable[..., Any]]) -> Any:
+    """As :func:`run_as_owner`, for work that needs root now and then.
+
+    The call is given ``ask``: ``ask("stop")`` has this process, which stays root, carry out the operation of that name
+    and returns or raises what that does. Nothing but the named operations can be asked for.
+    """
+    if os.geteuid() != 0:
+        raise InvalidInput("only root can do this", where=instance.name, remedy="Use sudo")
+    return _run(instance, call, operations)
+
+
+def _run(instance: Instance, call: Callable[[Ask], Any], operations: Mapping[str, Callable[..., Any]]) -> Any:
     try:
         user = pwd.getpwnam(instance.os_user)
     except KeyError:
@@ -31,7 +49,7 @@ def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
             remedy="Install the database server, or correct os_user of the instance",
         ) from None
     if os.geteuid() == user.pw_uid:
-        return call()
+        return call(lambda name, *args: operations[name](*args))
     if os.geteuid() != 0:
         raise InvalidInput(
             f"jobs of this instance run as {instance.os_user}",
@@ -41,33 +59,44 @@ def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
     # The code of an Ansible module lies in a directory of root's: what is not imported yet, the owner could not read.
     with suppress(Unsupported):
         adapters(instance.engine)
-    return _in_child(user, call)
+    return _in_child(user, call, operations)
 
 
-def _in_child(user: pwd.struct_passwd, call: Callable[[], Any]) -> Any:
+def _in_child(user: pwd.struct_passwd, call: Callable[[Ask], Any], operations: Mapping[str, Callable[..., Any]]) -> Any:
     sys.stdout.flush()
     sys.stderr.flush()
-    reading, writing = os.pipe()
+    from_child, to_parent = os.pipe()
+    from_parent, to_child = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reading)
-        _child(user, call, writing)
-    os.close(writing)
+        os.close(from_child)
+        os.close(to_child)
+        _child(user, call, os.fdopen(to_parent, "w", encoding="utf-8"), os.fdopen(from_parent, encoding="utf-8"))
+    os.close(to_parent)
+    os.close(from_parent)
+    answer: dict[str, Any] | None = None
     try:
-        with os.fdopen(reading, "rb") as stream:
-            answer = stream.read()
+        with os.fdopen(from_child, encoding="utf-8") as hearing, os.fdopen(to_child, "w", encoding="utf-8") as saying:
+            for line in hearing:
+                message = json.loads(line)
+                if "ask" in message:
+                    operation = partial(operations[message["ask"]], *message["arguments"])
+                    _say(saying, _answer(operation))
+                else:
+                    answer = message
     finally:
         _, status = os.waitpid(child, 0)
-    if not answer:
+    if answer is None:
         raise HoldfastError(f"the process that worked as {user.pw_name} ended with status {status} and no answer")
-    result = json.loads(answer)
-    if "error" in result:
-        raise _error(result["error"])
-    return result["value"]
+    return _value(answer)
 
 
-def _child(user: pwd.struct_passwd, call: Callable[[], Any], writing: int) -> None:
-    try:
+def _child(user: pwd.struct_passwd, call: Callable[[Ask], Any], saying: IO[str], hearing: IO[str]) -> None:
+    def ask(name: str, *arguments: Any) -> Any:
+        _say(saying, {"ask": name, "arguments": arguments})
+        return _value(json.loads(hearing.readline()))
+
+    def work() -> Any:
         os.initgroups(user.pw_name, user.pw_gid)
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
@@ -75,18 +104,34 @@ def _child(user: pwd.struct_passwd, call: Callable[[], Any], writing: int) -> No
         os.umask(0o027)
         os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
         os.chdir("/")
-        answer = {"value": call()}
-    except HoldfastError as error:
-        answer = {"error": dict(error.as_dict(), exit_code=error.exit_code)}
-    except BaseException as error:  # noqa: BLE001 - the parent must learn of it, and nothing may run on in the child
-        answer = {"error": {"code": "failed", "what": f"{type(error).__name__}: {error}", "exit_code": 1}}
+        return call(ask)
+
     try:
-        with os.fdopen(writing, "w", encoding="utf-8") as stream:
-            json.dump(answer, stream, default=str)
+        _say(saying, _answer(work))
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(0)
+
+
+def _say(stream: IO[str], message: dict[str, Any]) -> None:
+    stream.write(json.dumps(message, default=str) + "\n")
+    stream.flush()
+
+
+def _answer(call: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        return {"value": call()}
+    except HoldfastError as error:
+        return {"error": dict(error.as_dict(), exit_code=error.exit_code)}
+    except BaseException as error:  # noqa: BLE001 - the other process must learn of it
+        return {"error": {"code": "failed", "what": f"{type(error).__name__}: {error}", "exit_code": 1}}
+
+
+def _value(answer: dict[str, Any]) -> Any:
+    if "error" in answer:
+        raise _error(answer["error"])
+    return answer["value"]
 
 
 def _error(raw: Any) -> HoldfastError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..model import CheckResult, LogExposure, Marker, ServerInfo, Setting
+from ..model import CheckResult, LogExposure, Marker, Place, Reached, ServerInfo, Setting
 
 
 class Engine(Protocol):
@@ -63,6 +63,36 @@ class Engine(Protocol):
     def scratch(self, directory: str, *, expected_size: int) -> Scratch:
         """A scratch server in an empty directory, not started. Uses the port or socket of nobody else."""
 
+    def query(self, statement: str, database: str | None = None) -> str:
+        """The first column of the first row that a statement returns, as text; empty when there is none."""
+
+    def place(self) -> Place:
+        """Where the server lives. Asks the host, not the server. Raises Unsupported when nothing there says."""
+
+    def stop(self) -> None:
+        """Stop the server in order through its service manager. Needs root. Does nothing when it is down."""
+
+    def start(self) -> None:
+        """Start the server through its service manager and wait until it answers. Needs root."""
+
+    def replicas(self) -> Sequence[str]:
+        """The replicas attached to this server, as a person would name them."""
+
+    def clients(self) -> Sequence[str]:
+        """The sessions of others that could write, as a person would name them. Backup and replication are none."""
+
+    def staging(self, directory: str, *, expected_size: int) -> Staging:
+        """A server in an empty directory whose data are to become the live ones, not started.
+
+        The directory is beside the live data directory or is that directory itself, for a restore onto what is there.
+        """
+
+    def adopt(self, reached: Reached) -> None:
+        """Called once on the live server after its data were replaced: make its log go on from where they end.
+
+        What it writes from now on must be told apart, in names and positions, from what it wrote before the restore.
+        """
+
 
 class Scratch(Protocol):
     """A throwaway server. It listens on a socket inside its own directory or, at most, on the host's own address."""
@@ -75,3 +105,10 @@ class Scratch(Protocol):
 
     def destroy(self) -> None:
         """Stop the server and remove ``directory``. Safe to call at any time and more than once."""
+
+
+class Staging(Scratch, Protocol):
+    """A server that is restored aside, examined, and then put in service."""
+
+    def release(self) -> None:
+        """Stop the server in order and leave its data directory as the service of the instance can start on it."""

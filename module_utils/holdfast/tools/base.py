@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..engines.base import Engine, Scratch
 from ..files import File
-from ..model import Backup, BackupType, Repository, RestoreTarget, Verification
+from ..model import Backup, BackupType, LogRange, Reached, Repository, RestoreTarget, Verification
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Restored:
 
     engine: Engine
     phases: Mapping[str, float] = field(default_factory=dict)
+    reached: Reached | None = None
 
 
 class Tool(Protocol):
@@ -76,4 +77,17 @@ class Tool(Protocol):
         """Remove exactly these backups, and the log older than the start of ``oldest_log_of`` when one is given."""
 
     def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
-        """Restore a backup into the scratch server, start it and roll it forward to the target."""
+        """Restore a backup into the scratch server, start it and roll it forward to the target.
+
+        Raises TargetNotReached, with the time or position reached, when the log ends before the target or has a gap:
+        without a target, the end is the newest log that the repository holds.
+        """
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        """The log that such a restore replays, and why it does not suffice if it does not. Changes nothing.
+
+        Raises InvalidInput for a target that the tool does not know or that lies before the end of the backup.
+        """
+
+    def prove_log(self) -> str:
+        """Have the server close a log file, see it arrive in the first repository, and return its name."""

@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 from ansible.module_utils.holdfast.errors import Busy, HoldfastError, InvalidInput
-from ansible.module_utils.holdfast.owner import run_as_owner
+from ansible.module_utils.holdfast.owner import run_as_owner, run_with_root
 from fakes import instance
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -55,3 +55,28 @@ def test_an_error_keeps_its_parts_on_the_way_back(tmp_path):
 def test_a_child_that_dies_without_an_answer_is_an_error(tmp_path):
     with pytest.raises(HoldfastError, match="no answer"):
         run_as_owner(instance(tmp_path, os_user="nobody"), lambda: os._exit(9))
+
+
+@needs_root
+def test_work_that_needs_root_asks_for_it_by_name(tmp_path):
+    asked = []
+
+    def work(ask):
+        first = ask("rename", "a", "b")
+        with pytest.raises(HoldfastError, match="busy"):
+            ask("refuse")
+        return [first, os.geteuid()]
+
+    def refuse():
+        raise HoldfastError("busy", where="there")
+
+    operations = {"rename": lambda *names: asked.append((os.geteuid(), *names)) or "renamed", "refuse": refuse}
+    user = pwd.getpwnam("nobody")
+    assert run_with_root(instance(tmp_path, os_user="nobody"), work, operations) == ["renamed", user.pw_uid]
+    assert asked == [(0, "a", "b")]
+
+
+@needs_root
+def test_only_what_was_offered_can_be_asked_for(tmp_path):
+    with pytest.raises(KeyError, match="rename"):
+        run_with_root(instance(tmp_path, os_user="nobody"), lambda ask: ask("rename"), {})
