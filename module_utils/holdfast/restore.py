@@ -81,7 +81,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         if planned.place.running:
             log.info("stopping %s", planned.place.service)
             ask("stop")
-        reached = _make_aside(planned, tool, adapters.engine, measured, ask)
+        reached = _make_aside(planned, tool, adapters.engine, record, ask)
         if not request.delta:
             ask("swap", planned.previous)
         ask("start")
@@ -135,21 +135,16 @@ def _save_last_log(adapters: Adapters) -> list[str]:
     return []
 
 
-def _make_aside(planned: Plan, tool: Tool, engine: Engine, measured: dict[str, Any], ask: Ask) -> Reached:
+def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: Ask) -> Reached:
     """Restore, recover and examine beside the live data; on failure put back in service what was there."""
-    request = planned.request
+    request, measured = planned.request, record["restore"]
     ask("prepare")
-    staging = engine.staging(
-        os.path.join(planned.room, "restore"),
-        expected_size=int(measured.get("size_bytes") or 0),
-        onto_live=request.delta,
-    )
+    directory, size = os.path.join(planned.room, "restore"), int(measured.get("size_bytes") or 0)
+    staging = engine.staging(directory, expected_size=size, onto_live=request.delta)
     try:
         staging.destroy()  # of a restore that was interrupted
-        restored = _restore(planned, tool, staging, measured)
-        reached = restored.reached
-        if reached is None:
-            raise HoldfastError("the server does not say how far it got", where=planned.instance.name)
+        restored = _restore(planned, tool, staging, record)
+        reached = restored.reached or Reached("unknown")
         measured["phases"] = {name: round(seconds, 1) for name, seconds in restored.phases.items()}
         measured["reached"] = {
             "position": reached.position,
@@ -175,8 +170,9 @@ def _back_out(planned: Plan, staging: Staging, ask: Ask) -> None:
         log.warning("%s is in service again with the data of before", planned.instance.name)
 
 
-def _restore(planned: Plan, tool: Tool, staging: Staging, measured: dict[str, Any]) -> Restored:
+def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Restored:
     """Restore the best backup that can be read."""
+    measured = record["restore"]
     failed: HoldfastError | None = None
     for candidate in candidates(planned, tool):
         _note_candidate(planned, candidate, measured, failed)
@@ -185,11 +181,11 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, measured: dict[str, An
             return tool.restore(candidate.backup, candidate.repository, planned.request.target, staging)
         except (CorruptBackup, RepositoryUnavailable) as error:
             failed = error
-            damaged = {candidate.backup.id: error.what}
             log.warning("%s cannot be restored, trying the one before it: %s", candidate.backup.id, error)
             measured.setdefault("fallback", []).append({"backup": candidate.backup.id, "error": str(error)})
             if isinstance(error, CorruptBackup):
-                measured.setdefault("damaged", {}).setdefault(candidate.repository.name, {}).update(damaged)
+                damaged = record.setdefault("verified", {}).setdefault(candidate.repository.name, {"damaged": {}})
+                damaged["damaged"][candidate.backup.id] = error.what
             staging.destroy()
     assert failed is not None
     raise failed
