@@ -61,9 +61,7 @@ class Plan:
             "target": self.request.target.describe(),
             "data_directory": self.place.data_directory,
             "stops": self.place.service if self.place.running else None,
-            "previous": self.place.aside(self.moment)
-            if self.request.keep_previous and not self.request.delta
-            else None,
+            "previous": self.place.aside(self.moment) if keeps else None,
             "delta": self.request.delta,
             "space": {"needed_bytes": self.space_needed, "free_bytes": self.space_free},
             "clients": list(self.clients),
@@ -130,7 +128,7 @@ def candidates(plan: Plan, tool: Tool) -> Iterator[Candidate]:
                 reasons.append(error.what)
                 continue
             if log.gap:
-                reasons.append(f"{backup.id} in {repository.name}: {log.gap}")
+                reasons.append(f"in {repository.name}, {log.gap}")
                 continue
             found = True
             yield Candidate(repository, backup, tuple(needed), log)
@@ -151,7 +149,7 @@ def _has_records(instance: Instance) -> bool:
 def _no_candidate(plan: Plan, reasons: list[str]) -> str:
     wanted = f"backup {plan.request.backup_id}" if plan.request.backup_id else "no backup"
     verb = "cannot reach" if plan.request.backup_id else "reaches"
-    shown = "; ".join(dict.fromkeys(reasons[:_SHOWN])) or "the repositories hold no usable backup"
+    shown = "; ".join([*dict.fromkeys(reasons)][:_SHOWN]) or "the repositories hold no usable backup"
     return f"{wanted} {verb} {plan.request.target.describe()}: {shown}"
 
 
