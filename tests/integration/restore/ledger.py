@@ -74,5 +74,5 @@ def restore(database: Database, *args: str, code: int = 0) -> dict[str, Any]:
 def drop_previous(database: Database, record: dict[str, Any]) -> None:
     """Remove the data that a restore has set aside."""
     previous = record["restore"]["previous"]
-    assert ".before-" in previous
+    assert "before-" in previous
     database.run("rm -rf %s", previous)

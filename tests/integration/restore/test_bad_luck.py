@@ -64,9 +64,8 @@ def test_a_killed_restore_is_started_again(ledger: Ledger) -> None:
     expected = ledger.rows()
     ledger.save_log()
     database.run("nohup holdfast restore %s --confirm %s >/dev/null 2>&1 &", *[database.name] * 2)
-    room = database.run("ls -d /var/lib/mysql /var/lib/postgresql/*/main 2>/dev/null | head -1").strip()
-    room = f"{room.rpartition('/')[0]}/.holdfast-{database.name}/restore"
-    until(lambda: database.host.run("ls %s/data/* 2>/dev/null | head -1 | grep -q .", room).rc == 0, every=0.05)
+    staged = "find /var/lib/postgresql /var/lib/mysql -maxdepth 6 -path '*/restore/data/*' 2>/dev/null | grep -q ."
+    until(lambda: database.host.run(staged).rc == 0, every=0.05)
     database.run("pkill -KILL -f 'holdfast restore %s'", database.name)
     until(lambda: database.host.run("pgrep -f 'holdfast.* restore'").rc != 0)
     assert database.holdfast("reap")[-1]["error"]["code"] == "killed"
