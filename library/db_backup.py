@@ -57,6 +57,13 @@ options:
       options:
         description: Options of the backup tool and time limits of jobs.
         type: dict
+      depends_on:
+        description: Names of instances that must be recovered before this one. Nothing on the host uses it.
+        type: list
+        elements: str
+      business:
+        description: What an outage means, for the disaster-recovery plan. Nothing on the host uses it.
+        type: dict
   service_levels:
     description: Service levels by name, in addition to those that Holdfast brings.
     type: dict
@@ -124,6 +131,9 @@ options:
             type: str
           key_secret:
             description: The access key itself.
+            type: str
+          escrow:
+            description: Where a copy of the passphrase is kept, for the plan. Nothing on the host uses it.
             type: str
   scheduler:
     description: What starts the jobs.
@@ -251,6 +261,8 @@ INSTANCE = {
     "os_user": {"type": "str"},
     "socket_directory": {"type": "path"},
     "options": {"type": "dict"},
+    "depends_on": {"type": "list", "elements": "str"},
+    "business": {"type": "dict"},
 }
 SETTINGS = {
     "type": {"type": "str", "required": True},
@@ -269,6 +281,7 @@ SETTINGS = {
     "passphrase": {"type": "str", "no_log": True},
     "key_id": {"type": "str", "no_log": True},
     "key_secret": {"type": "str", "no_log": True},
+    "escrow": {"type": "str"},
 }
 REPOSITORY = {
     "name": {"type": "str", "required": True},
