@@ -221,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "problems": [problem.as_dict() for problem in problems],
             "gaps": [gap.as_dict() for gap in gaps],
             "instances": instances,
-            "plan": facts.of_inventory(source.plain()),
+            "plan": None if problems else facts.of_inventory(source.plain()),
         }
         print(json.dumps(found, indent=2, default=str))
     elif problems or gaps:

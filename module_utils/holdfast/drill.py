@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ def build(facts: Mapping[str, Any], earlier: Sequence[Drill] = ()) -> Drill:
 
     ``facts`` has ``id``, ``scenario``, ``scope``, ``participants``, ``target_time`` (the moment to recover to),
     ``phases`` (``name``, ``started``, ``finished``), ``records`` (those of the restores, as hosts wrote them),
+    ``measured`` (by instance, what was measured beside a record: targets, ``rpo_seconds``, ``tables``, ``rows``),
     ``expected`` (names of the instances in scope), ``defects`` (``what``, ``owner``, ``due``), ``evidence``
     (``name``, ``sha256``), ``sign_off`` (roles), ``interval_days`` and ``revision``. ``earlier`` are the drills before.
     RTO achieved runs from the declaration to the end of the restore of the instance. Raises InvalidInput.
@@ -34,7 +36,8 @@ def build(facts: Mapping[str, Any], earlier: Sequence[Drill] = ()) -> Drill:
     if not phases:
         raise InvalidInput("a drill has at least one phase", where="phases", remedy=f"Phases are {', '.join(PHASES)}")
     began, ended = phases[0]["started"], max(item["finished"] for item in phases)
-    instances = [_instance(record, began) for record in facts["records"]]
+    beside = facts.get("measured") or {}
+    instances = [_instance(record, beside.get(record["instance"], {}), began) for record in facts["records"]]
     missing = [name for name in facts.get("expected", ()) if name not in {item["instance"] for item in instances}]
     criteria = _criteria(instances, missing)
     passed = all(item["met"] for item in criteria)
@@ -88,6 +91,21 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def hashes(paths: Sequence[str]) -> list[dict[str, str]]:
+    """Name and hash of each file. Raises InvalidInput for one that cannot be read."""
+    found = []
+    for path in paths:
+        hasher = hashlib.sha256()
+        try:
+            with open(path, "rb") as stream:
+                for chunk in iter(lambda: stream.read(1 << 20), b""):
+                    hasher.update(chunk)
+        except OSError as error:
+            raise InvalidInput(f"evidence cannot be read: {error.strerror}", where=path) from None
+        found.append({"name": os.path.basename(path), "sha256": hasher.hexdigest()})
+    return found
+
+
 def _phase(raw: Mapping[str, Any]) -> dict[str, Any]:
     name = raw.get("name")
     if name not in PHASES:
@@ -96,18 +114,19 @@ def _phase(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "started": started, "finished": finished, "seconds": _seconds(started, finished)}
 
 
-def _instance(record: Mapping[str, Any], declared: str) -> dict[str, Any]:
-    measured = record.get(record.get("job", "")) or {}
+def _instance(record: Mapping[str, Any], beside: Mapping[str, Any], declared: str) -> dict[str, Any]:
+    measured = {**(record.get(record.get("job", "")) or {}), **beside}
+    backup = measured.get("backup") or {}
     size, took = measured.get("size_bytes"), measured.get("rto_seconds")
     check = measured.get("check") or {}
-    finished = measured.get("backup_finished")
+    finished = measured.get("backup_finished") or backup.get("finished")
     return {
         "instance": record["instance"],
         "host": record.get("host", ""),
         "result": record["result"],
         "error": (record.get("error") or {}).get("what"),
-        "backup_id": measured.get("backup_id"),
-        "backup_type": measured.get("backup_type"),
+        "backup_id": measured.get("backup_id") or backup.get("id"),
+        "backup_type": measured.get("backup_type") or backup.get("type"),
         "repository": measured.get("repository"),
         "backup_age_seconds": _seconds(finished, declared) if finished else None,
         "size_bytes": size,
@@ -141,7 +160,7 @@ def _criteria(instances: Sequence[Mapping[str, Any]], missing: Sequence[str]) ->
     ]
     empty = [f"{item['instance']}: nothing was counted" for item in instances if not item["tables"]]
     wrong = [
-        f"{item['instance']}: {query.get('name', 'query')} {query.get('detail', 'is wrong')}"
+        f"{item['instance']}: {query['name']}: {query.get('found')!r}, not {query.get('expected')!r}"
         for item in instances
         for query in item["validation"]
         if not query.get("ok")

@@ -34,7 +34,11 @@ _FAR = timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Measurement:
-    """One restore that was measured. ``log_seconds`` is the age of the backup, whose log had to be replayed."""
+    """One restore that was measured.
+
+    ``copy_seconds`` grow with the size, ``replay_seconds`` with the log since the backup, whose age then was
+    ``log_seconds``; the rest of ``total_seconds`` is always the same.
+    """
 
     instance: str
     finished: datetime
@@ -95,10 +99,12 @@ def _measurement(record: Record, measured: Mapping[str, Any], backups: Mapping[s
         return None
     phases: Mapping[str, float] = measured.get("phases", {})
     replay = sum(seconds for name, seconds in phases.items() if name in LOG_PHASES)
-    fixed = sum(seconds for name, seconds in phases.items() if name in FIXED_PHASES)
-    taken = backups.get(str(measured.get("backup_id")))
+    copy = sum(seconds for name, seconds in phases.items() if name not in (*LOG_PHASES, *FIXED_PHASES))
+    taken = backups.get(str(measured.get("backup_id") or measured.get("backup", {}).get("id")))
     log = (started - taken).total_seconds() if taken else None
-    return Measurement(record["instance"], finished, int(size), float(total), total - replay - fixed, replay, log)
+    return Measurement(
+        record["instance"], finished, int(size), float(total), float(copy or total - replay), float(replay), log
+    )
 
 
 def sizes(records: Iterable[Record]) -> list[tuple[date, int]]:

@@ -29,27 +29,29 @@ class Commands:
 
     def disaster_recovery(self, *names: str, check: bool = False) -> str:
         """Rebuild instances at the alternate site."""
-        chosen = [f"instances={','.join(names)}", f"confirm={','.join(names)}"]
-        return self._play("disaster_recovery", *chosen) + (" --check" if check else "")
+        chosen = f"instances={','.join(names)}"
+        if check:
+            return self._play("disaster_recovery", chosen) + " --check"
+        return self._play("disaster_recovery", chosen, f"confirm={','.join(names)}")
 
     def restore(self, name: str, *, time: str = "", check: bool = False) -> str:
         """Restore one instance in place, to the newest change or to a time."""
-        parameters = [f"instances={name}", *([f"restore_time={time}"] if time else ())]
+        parameters = [f"instance={name}", *([f"time={time}"] if time else ())]
         if check:
             return self._play("restore", *parameters) + " --check"
         return self._play("restore", *parameters, f"confirm={name}")
 
     def rescue(self, name: str) -> str:
         """Get back a part of an instance."""
-        return self._play("rescue", f"instances={name}", "rescue_object=TABLE", "rescue_time=TIME")
+        return self._play("rescue", f"instance={name}", "table=TABLE", "time=TIME")
 
     def failover(self, name: str) -> str:
         """Promote the standby of an instance."""
-        return self._play("failover", f"instances={name}", f"confirm={name}")
+        return self._play("failover", f"instance={name}", f"confirm={name}")
 
     def failback(self, name: str) -> str:
         """Return an instance to its home."""
-        return self._play("failback", f"instances={name}", f"confirm={name}")
+        return self._play("failback", f"instance={name}", f"confirm={name}")
 
     def restore_test(self, *names: str) -> str:
         """Prove that backups restore."""

@@ -127,7 +127,10 @@ def _verified(backups: Iterable[Mapping[str, Any]]) -> list[Facts]:
 
 
 def _test(record: Mapping[str, Any]) -> Facts:
-    measured = record.get(record["job"]) or {}
+    measured = {
+        "backup_id": (record.get(record["job"]) or {}).get("backup", {}).get("id"),
+        **record.get(record["job"], {}),
+    }
     keys = (
         "backup_id",
         "repository",
