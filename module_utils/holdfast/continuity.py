@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from string import Template
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from .units import format_duration
 from .validation import HIDDEN, Checker, Path, did_you_mean
@@ -141,59 +142,9 @@ def note_dependencies(
             if isinstance(other, str) and other not in dependencies and not check.is_template(other):
                 known = f"{did_you_mean(other, dependencies)}instances are {', '.join(sorted(dependencies))}"
                 check.note((*path, number), other, "unknown instance", known)
-        if circle and raw.get("name") == circle[0]:
+        if len(circle) > 1 and raw.get("name") == circle[0]:
             round_ = " -> ".join((*circle, circle[0]))
             check.note(path, None, f"goes round in a circle: {round_}", "an order in which one of them comes first")
-
-
-def dependencies(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """``depends_on`` of every instance of the fleet by name, as far as it can be read."""
-    found: dict[str, list[str]] = {}
-    for variables in hosts.values():
-        for raw in _list(variables.get("db_instances")):
-            if isinstance(raw, Mapping) and isinstance(raw.get("name"), str):
-                found[raw["name"]] = [item for item in _list(raw.get("depends_on")) if isinstance(item, str)]
-    return found
-
-
-def waves(needs: Mapping[str, Sequence[str]], urgency: Mapping[str, float]) -> list[list[str]]:
-    """The order of recovery: each wave can run in parallel once those before it are done.
-
-    ``needs`` are the instances that each one depends on; unknown ones are passed over. Inside a wave, and so where one
-    must wait for resources, the smallest ``urgency`` (seconds of tolerable downtime) comes first. What a more urgent
-    instance depends on is as urgent as that one. Instances on a circle are left out.
-    """
-    effective = {name: urgency.get(name, float("inf")) for name in needs}
-    order: list[list[str]] = []
-    done: set[str] = set()
-    waiting = set(needs)
-    while True:
-        ready = {name for name in waiting if all(need in done for need in needs[name] if need in needs)}
-        if not ready:
-            break
-        order.append(sorted(ready))
-        done |= ready
-        waiting -= ready
-    for wave in reversed(order):
-        for name in wave:
-            for need in needs[name]:
-                if need in effective:
-                    effective[need] = min(effective[need], effective[name])
-    return [sorted(wave, key=lambda name: (effective[name], name)) for wave in order]
-
-
-def circle(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """The instances of one circle of dependencies, in order, from the first by name; empty when there is none."""
-    done = {name for wave in waves(needs, {}) for name in wave}
-    left = {name: [need for need in needs[name] if need in needs and need not in done] for name in needs}
-    start = min((name for name in needs if name not in done), default=None)
-    trail: list[str] = []
-    while start is not None and start not in trail:
-        trail.append(start)
-        start = min(left[start], default=None)
-    found = trail[trail.index(start) :] if start is not None else []
-    first = found.index(min(found)) if found else 0
-    return found[first:] + found[:first]
 
 
 def gaps_of_instance(raw: Mapping[str, Any], path: Path) -> Iterator[Gap]:
@@ -327,7 +278,12 @@ def _read_message(name: str, raw: object, check: Checker, path: Path, contacts: 
 def _is_webhook(value: object) -> bool:
     # Plain http is for a receiver on the control host itself.
     local = ("http://127.0.0.1:", "http://localhost:")
-    return isinstance(value, str) and (value.startswith("https://") or value.startswith(local)) and " " not in value
+    if not isinstance(value, str) or " " in value or not value.startswith(("https://", *local)):
+        return False
+    try:
+        return bool(urlsplit(value).hostname)
+    except ValueError:
+        return False
 
 
 def _read_template(path: Path, message: object, check: Checker) -> None:

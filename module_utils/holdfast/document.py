@@ -195,6 +195,9 @@ def _escape(text: str) -> str:
 
 # HTML
 
+_SHORT_TABLE = 12  # rows: such a table is not torn apart by a page
+_SHORT_CELL = 17  # characters
+
 _STYLE = """\
 :root { --ink: #1b1f24; --soft: #57606a; --line: #c9d1d9; --fill: #f3f5f7; --accent: #0b4a6f; --bad: #a40e26;
   --good: #11632b; --gap: #fff3bf; }
@@ -215,6 +218,7 @@ li { margin: .15rem 0; }
 table { border-collapse: collapse; margin: .6rem 0 1rem; width: 100%; font-size: .9rem; }
 th, td { border: 1px solid var(--line); padding: .35rem .5rem; text-align: left; vertical-align: top;
   overflow-wrap: break-word; }
+td.fixed { white-space: nowrap; }
 th { background: var(--fill); font-weight: 600; }
 table.facts { width: auto; min-width: 24rem; }
 table.facts td:first-child { background: var(--fill); font-weight: 600; width: 13rem; }
@@ -236,9 +240,9 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .5r
 @page { size: A4; margin: 18mm 16mm 20mm; @bottom-right { content: counter(page) " / " counter(pages);
   font-size: 8pt; } }
 @media print {
-  html { font-size: 9.5pt; } body { max-width: none; padding: 0; }
+  html { font-size: 9.5pt; } body, p, ul, ol { max-width: none; } body { padding: 0; }
   h2, h3, h4 { break-after: avoid; } h2.page { break-before: page; margin-top: 0; }
-  tr, pre, .warning, li { break-inside: avoid; } thead { display: table-header-group; }
+  tr, pre, .warning, li, table.short { break-inside: avoid; } thead { display: table-header-group; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
@@ -304,9 +308,17 @@ def _html_table(table: Table, kind: str = "") -> str:
         return ""
     kind = kind or ("" if table.headers else "facts")
     head = "".join(f'<th scope="col">{html.escape(item)}</th>' for item in table.headers)
-    rows = ["<tr>" + "".join(f"<td>{_html_words(cell)}</td>" for cell in row) + "</tr>" for row in table.rows]
-    start = f'<table class="{kind}">' if kind else "<table>"
+    rows = ["<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in table.rows]
+    kinds = " ".join(filter(None, (kind, "short" if len(rows) <= _SHORT_TABLE else "")))
+    start = f'<table class="{kinds}">' if kinds else "<table>"
     return "\n".join([start, f"<thead><tr>{head}</tr></thead>" if head else "", "<tbody>", *rows, "</tbody></table>"])
+
+
+def _html_cell(cell: Words) -> str:
+    # A date, a duration or a telephone number is not broken into lines.
+    fixed = isinstance(cell, str) and len(cell) <= _SHORT_CELL and any(letter.isdigit() for letter in cell)
+    start = '<td class="fixed">' if fixed else "<td>"
+    return f"{start}{_html_words(cell)}</td>"
 
 
 def _html_words(text: Words) -> str:

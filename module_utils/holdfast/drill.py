@@ -76,7 +76,7 @@ def success(drills: Sequence[Drill], now: str) -> dict[str, Any]:
         found["finding"] = "no drill in the last twelve months"
     elif rate < LEAST_SUCCESS:
         found["finding"] = (
-            f"{rate:.0%} of the drills of the last twelve months passed; at least {LEAST_SUCCESS:.0%} must"
+            f"{rate:.1%} of the drills of the last twelve months passed; at least {LEAST_SUCCESS:.0%} must"
         )
     return found
 

@@ -173,7 +173,7 @@ def _against(achieved: float | None, target: float | None) -> Words:
 def _success(found: Mapping[str, Any]) -> Words:
     if found["rate"] is None:
         return bad("no drill")
-    text = f"{found['passed']} of {found['drills']} drills passed, {found['rate']:.0%}"
+    text = f"{found['passed']} of {found['drills']} drills passed, {found['rate']:.1%}"
     return bad(text) if found["finding"] else good(text)
 
 

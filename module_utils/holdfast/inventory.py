@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from . import continuity
+from . import continuity, recovery_order
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .model import Instance, Job, Repository
@@ -63,8 +63,8 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
     """Every problem of an inventory as its files have it, templates not rendered; sorted by file and line."""
     names: dict[str, str] = {}
     problems = _Problems(locate)
-    needs = continuity.dependencies(hosts)
-    circle = continuity.circle(needs)
+    needs = recovery_order.dependencies(hosts)
+    circle = recovery_order.circle(needs)
     for host, variables in hosts.items():
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import smtplib
 import ssl
@@ -70,7 +71,7 @@ def compose(phase: str, template: str, facts: Mapping[str, Any], *, drill: bool 
     text = Template(template or DEFAULT_MESSAGE).safe_substitute(values).strip()
     prefix = "DRILL: " if drill else ""
     body = f"THIS IS A DRILL. No production system is affected.\n\n{text}" if drill else text
-    return Message(f"{prefix}{values['system']}: {phase}", body, {**values, "drill": drill})
+    return Message(" ".join(f"{prefix}{values['system']}: {phase}".split()), body, {**values, "drill": drill})
 
 
 def recipients(
@@ -84,11 +85,11 @@ def recipients(
 
 def post(url: str, message: Message, *, timeout: float = TIMEOUT) -> Delivery:
     """Send the message to a webhook as JSON whose ``text`` is what chat systems show. The address is a secret."""
-    host = urlsplit(url).hostname or "webhook"
+    scheme, host = _scheme_and_host(url)
     body = json.dumps({"text": f"{message.subject}\n{message.text}", **message.facts}).encode()
     headers = {"Content-Type": "application/json", "User-Agent": f"holdfast/{__version__}"}
     try:
-        if urlsplit(url).scheme not in ("https", "http"):
+        if scheme not in ("https", "http"):
             return Delivery("webhook", host, "the address is not one of https")
         request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 - looked at above
         with _opener().open(request, timeout=timeout) as answer:
@@ -97,24 +98,20 @@ def post(url: str, message: Message, *, timeout: float = TIMEOUT) -> Delivery:
         return Delivery("webhook", host, f"answered {error.code}")
     except urllib.error.URLError as error:
         return Delivery("webhook", host, _reason(error.reason, url))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Delivery("webhook", host, _reason(error, url))
     return Delivery("webhook", host, "" if 200 <= status < 300 else f"answered {status}")
 
 
 def planned_post(url: str) -> Delivery:
     """The delivery that ``post`` would make."""
-    return Delivery("webhook", urlsplit(url).hostname or "webhook")
+    return Delivery("webhook", _scheme_and_host(url)[1])
 
 
 def send_mail(server: MailServer, to: Sequence[str], message: Message, *, timeout: float = TIMEOUT) -> Delivery:
     """Send the message by mail, encrypted when the server offers it."""
-    mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = server.sender, ", ".join(to), message.subject
-    mail["Date"], mail["Message-ID"] = format_datetime(utcnow()), make_msgid(domain=server.sender.rpartition("@")[2])
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(message.text)
     try:
+        mail = _mail(server.sender, to, message)
         with _connect(server, timeout) as connection:
             if server.user:
                 connection.login(server.user, server.password)
@@ -123,9 +120,18 @@ def send_mail(server: MailServer, to: Sequence[str], message: Message, *, timeou
         return Delivery("mail", ", ".join(to), f"{server.server} refuses the user {server.user}")
     except smtplib.SMTPRecipientsRefused as error:
         return Delivery("mail", ", ".join(to), f"{server.server} refuses {', '.join(error.recipients)}")
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError, smtplib.SMTPException) as error:
         return Delivery("mail", ", ".join(to), _reason(error, server.password))
     return Delivery("mail", ", ".join(to), f"{server.server} refuses {', '.join(refused)}" if refused else "")
+
+
+def _mail(sender: str, to: Sequence[str], message: Message) -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = sender, ", ".join(to), message.subject
+    mail["Date"], mail["Message-ID"] = format_datetime(utcnow()), make_msgid(domain=sender.rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    return mail
 
 
 def _connect(server: MailServer, timeout: float) -> smtplib.SMTP:
@@ -148,6 +154,14 @@ def _connect(server: MailServer, timeout: float) -> smtplib.SMTP:
         connection.close()
         raise
     return connection
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", "webhook"
+    return parts.scheme, parts.hostname or "webhook"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -105,7 +105,21 @@ def _sites(document: Document, context: Context) -> None:
                 for name, item in context.facts["repositories"].items()
             ],
         ),
+        *_lost_with_their_host(context),
     )
+
+
+def _lost_with_their_host(context: Context) -> list[Paragraph]:
+    known = context.facts["repositories"]
+    near = [
+        item["name"]
+        for item in context.instances
+        if all((known.get(name) or {}).get("type") == "posix" for name in item["repositories"])
+    ]
+    if not near:
+        return []
+    text = " have backups on their own host only. Unless its path is a mount from another site, they are lost with it."
+    return [Paragraph(words(strong("At risk: "), names(near), text), "warning")]
 
 
 def _procedures(document: Document, context: Context) -> None:
@@ -345,7 +359,7 @@ def _expected(context: Context, item: Facts) -> Sequence[Words]:
         code(item["name"]),
         forecast(item, told),
         seconds(item["rto_seconds"]),
-        found.get("exceeds_on")
+        (bad(found["exceeds_on"]) if found.get("exceeds_on") else "")
         or ("not as far as the trend shows" if found.get("growth_bytes_per_day") else "no trend yet"),
         basis,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..document import (
+    Block,
     Document,
     Heading,
     Items,
@@ -24,6 +25,8 @@ from ..document import (
 from ..units import parse_instant
 from . import appendices, front, response
 from .context import Context, human, moment, names
+
+_SHOWN = 20
 
 
 def build(context: Context) -> Document:
@@ -45,11 +48,18 @@ def build(context: Context) -> Document:
 
 
 def gaps(document: Document) -> list[str]:
-    """The fields that people must fill in, in the order of the document, each once."""
-    found = (
-        part.text for text in _texts(document) for part in spans(text) if isinstance(part, Span) and part.kind == "gap"
-    )
-    return list(dict.fromkeys(found))
+    """Everything that is missing, as ``section: subject: what``, in the order of the document; each once."""
+    found: dict[str, None] = {}
+    section = ""
+    for block in document.blocks:
+        if isinstance(block, Heading):
+            section = block.text.partition(":")[0]
+        for subject, text in _texts(block):
+            for part in spans(text):
+                if isinstance(part, Span) and part.kind == "gap":
+                    words_of = [section, subject, part.text.partition(": ")[2]]
+                    found[": ".join(word for word in words_of if word)] = None
+    return list(found)
 
 
 def _cover(context: Context, missing: list[str]) -> list[tuple[str, Words]]:
@@ -62,7 +72,7 @@ def _cover(context: Context, missing: list[str]) -> list[tuple[str, Words]]:
         ("Last review", human(reviewed, "date of the last review")),
         ("Next review by", _due(context) if due else gap("date of the last review")),
         ("Instances", f"{len(context.instances)} on {len({item['host'] for item in context.instances})} hosts"),
-        ("Gaps", bad(f"{len(missing)} kinds of field are empty, marked [GAP]") if missing else good("none")),
+        ("Gaps", bad(f"{len(missing)}, marked [GAP]") if missing else good("none")),
     ]
 
 
@@ -73,11 +83,11 @@ def _due(context: Context) -> Words:
     return bad(f"{due}, overdue") if late else str(due)
 
 
-def _warnings(context: Context, missing: list[str]) -> list[Paragraph | Heading | Items]:
-    found: list[Paragraph | Heading | Items] = []
+def _warnings(context: Context, missing: list[str]) -> list[Paragraph]:
+    found: list[Paragraph] = []
     if missing:
-        listed = ", ".join(text[len("GAP: ") :] for text in missing)
-        found.append(Paragraph(words(strong("This plan has gaps: "), listed, "."), "warning"))
+        listed = "; ".join(missing[:_SHOWN]) + (f"; and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+        found.append(Paragraph(words(strong("This plan has gaps. "), listed, "."), "warning"))
     silent = [item["name"] for item in context.instances if item["name"] not in context.told]
     if silent:
         text = "no host has told of these instances, so nothing that was measured is in the plan: "
@@ -88,14 +98,16 @@ def _warnings(context: Context, missing: list[str]) -> list[Paragraph | Heading 
     return found
 
 
-def _texts(document: Document) -> Iterator[Words]:
-    for block in document.blocks:
-        if isinstance(block, Paragraph):
-            yield block.text
-        elif isinstance(block, Items):
-            yield from block.items
-        elif isinstance(block, Signatures):
-            yield from block.names
-        elif isinstance(block, Table):
-            for row in block.rows:
-                yield from row
+def _texts(block: Block) -> Iterator[tuple[str, Words]]:
+    """Every text of a block, with what the row of a table is about."""
+    if isinstance(block, Paragraph):
+        yield "", block.text
+    elif isinstance(block, Items):
+        yield from (("", item) for item in block.items)
+    elif isinstance(block, Signatures):
+        yield from (("", name) for name in block.names)
+    elif isinstance(block, Table):
+        for row in block.rows:
+            parts = [part for cell in row for part in spans(cell)]
+            subject = next((part.text for part in parts if isinstance(part, Span) and part.kind == "code"), "")
+            yield from ((subject, cell) for cell in row)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import continuity, forecast
+from .. import continuity, forecast, recovery_order
 from ..engines.catalog import ENGINES
 from ..model import Job
 from ..objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level
@@ -61,7 +61,7 @@ def order(instances: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         seconds = _duration(item["business"].get("mtd")) or item["rto_seconds"]
         if seconds is not None:
             urgency[item["name"]] = seconds
-    return continuity.waves({item["name"]: item["depends_on"] for item in instances}, urgency)
+    return recovery_order.waves({item["name"]: item["depends_on"] for item in instances}, urgency)
 
 
 def of_host(answer: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]) -> dict[str, Facts]:

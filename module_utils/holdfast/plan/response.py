@@ -79,6 +79,7 @@ def reconstitution(document: Document, context: Context) -> None:
         Paragraph(
             words("Archive copies must reach a repository that is not at the alternate site: ", _archives(context), ".")
         ),
+        *_without_archive(context),
         Heading(2, "5.8 Data backup"),
         Paragraph("A new full backup of every instance, proven by a restore test:"),
         Code(f"{commands.backup(*everything)}\n{commands.restore_test(*everything)}"),
@@ -110,11 +111,16 @@ def _sequence(context: Context) -> list[Sequence[Words]]:
                     names(item["depends_on"]),
                     seconds(item["rto_seconds"]),
                     tolerable(item),
-                    forecast(item, told),
+                    _forecast(item, told),
                     verified(told),
                 )
             )
     return rows
+
+
+def _forecast(item: Facts, told: Facts) -> Words:
+    known = (told.get("forecast") or {}).get("forecast_seconds") is not None
+    return forecast(item, told) if known else gap("restore time not measured")
 
 
 def verified(told: Facts) -> Words:
@@ -162,7 +168,7 @@ def _escalation(document: Document, context: Context) -> None:
         rows.append(
             (
                 code(item["name"]),
-                seconds(expected) if expected is not None else gap("not measured"),
+                seconds(expected) if expected is not None else "not measured",
                 seconds(item["rto_seconds"]),
                 tolerable(item),
             )
@@ -182,7 +188,17 @@ def _escalation(document: Document, context: Context) -> None:
 
 
 def _archives(context: Context) -> Words:
-    return names(sorted({item["repositories"][-1] for item in context.instances if item["repositories"]}))
+    found = {item["repositories"][-1] for item in context.instances if len(item["repositories"]) > 1}
+    return names(sorted(found)) if found else gap("no instance has archive copies")
+
+
+def _without_archive(context: Context) -> list[Paragraph]:
+    alone = [item["name"] for item in context.instances if len(item["repositories"]) == 1]
+    return (
+        [Paragraph(words("Without an archive copy, as they have a single repository: ", names(alone), "."))]
+        if alone
+        else []
+    )
 
 
 def _is_late(context: Context, item: Facts) -> bool:
