@@ -21,9 +21,8 @@ options:
     choices: [declare, provision, restore, recover, validate, close]
     required: true
   communication:
-    description: Who is told how in this phase, one entry of C(db_communication).
+    description: Who is told how in this phase, one entry of C(db_communication). Without it, nobody.
     type: dict
-    default: {}
     suboptions:
       tell:
         description: Names of contacts who get a mail.
@@ -145,7 +144,7 @@ ARGUMENTS = {
         "required": True,
         "choices": ["declare", "provision", "restore", "recover", "validate", "close"],
     },
-    "communication": {"type": "dict", "default": {}, "options": COMMUNICATION},
+    "communication": {"type": "dict", "options": COMMUNICATION},
     "contacts": {"type": "dict", "default": {}},
     "mail_server": {"type": "dict", "options": MAIL_SERVER},
     "facts": {"type": "dict", "default": {}},
@@ -157,7 +156,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    told = params["communication"]
+    told = params["communication"] or {}
     message = notify.compose(params["phase"], told.get("message") or "", params["facts"], drill=params["drill"])
     to, silent = notify.recipients(told.get("tell") or [], told.get("mail") or [], params["contacts"])
     deliveries = _deliver(params, message, to, send=not module.check_mode)
@@ -176,7 +175,7 @@ def main() -> None:
 
 def _deliver(params: dict[str, Any], message: notify.Message, to: list[str], *, send: bool) -> list[notify.Delivery]:
     found = []
-    webhook = params["communication"].get("webhook")
+    webhook = (params["communication"] or {}).get("webhook")
     if webhook:
         found.append(notify.post(webhook, message) if send else notify.planned_post(webhook))
     if to and params["mail_server"]:
