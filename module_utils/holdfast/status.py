@@ -10,7 +10,7 @@ from typing import Any
 
 from . import forecast, schedule
 from .adapters import Adapters
-from .errors import Busy, HoldfastError
+from .errors import Busy, HoldfastError, Refused
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
@@ -166,7 +166,7 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
     for job, last in history.last.items():
-        if last["result"] == "failed" and last["error"]["code"] != Busy.code:
+        if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
             severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
     for scheduled, cron in instance.service_level.schedule.items():
