@@ -57,6 +57,13 @@ options:
       options:
         description: Options of the backup tool and time limits of jobs.
         type: dict
+      depends_on:
+        description: Names of instances that must be recovered before this one. Nothing on the host uses it.
+        type: list
+        elements: str
+      business:
+        description: What an outage means, for the disaster-recovery plan. Nothing on the host uses it.
+        type: dict
   service_levels:
     description: Service levels by name, in addition to those that Holdfast brings.
     type: dict
@@ -124,6 +131,9 @@ options:
             type: str
           key_secret:
             description: The access key itself.
+            type: str
+          escrow:
+            description: Where a copy of the passphrase is kept, for the plan. Nothing on the host uses it.
             type: str
   scheduler:
     description: What starts the jobs.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import schedule
+from . import forecast, schedule
 from .adapters import Adapters
 from .errors import Busy, HoldfastError, Refused
 from .history import History
@@ -55,6 +55,7 @@ def instance_status(instance: Instance) -> dict[str, Any]:
         )
     _jobs(instance, history, found)
     _restore_test(history, found)
+    _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
     now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     found["next_runs"] = {
@@ -199,3 +200,10 @@ def _restore_test(history: History, found: dict[str, Any]) -> None:
     found["restore_test"] = dict(
         record.get("restore_test", {}), finished=record["finished"], result=record["result"], error=record.get("error")
     )
+
+
+def _forecast(instance: Instance, found: dict[str, Any]) -> None:
+    expected = forecast.of_instance(instance)
+    found["rto"].update(expected.as_dict())
+    for text in forecast.problems(expected, instance.service_level.rto, utcnow().date()):
+        _problem(found, "warning", text)
