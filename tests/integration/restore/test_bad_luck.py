@@ -22,11 +22,11 @@ def ledger(request: pytest.FixtureRequest, fleet: Fleet) -> Ledger:
 def test_a_damaged_backup_gives_way_to_the_one_before_with_the_same_target(ledger: Ledger) -> None:
     database = ledger.database
     older, newest = database.backups(type_="full")[-1]["id"], database.backup("full")["backup"]["id"]
+    file = payload(database, newest)
     ledger.write("after both", 30)
     expected, moment = ledger.rows(), ledger.now()
     ledger.write("later")
     ledger.save_log()
-    file = payload(database, newest)
     database.run(
         "cp -p %s %s.kept && dd if=/dev/urandom of=%s bs=1k count=4 seek=1 conv=notrunc status=none", *[file] * 3
     )
