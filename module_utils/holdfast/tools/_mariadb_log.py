@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..engines import _binlog as binlog
 from ..engines._binlog import LogFile
 from ..engines._mariadb_history import gtids_in
 from ..engines.mariadb import MariaDB
-from ..errors import CommandFailed, CorruptBackup, RestartRequired, ServerUnavailable
+from ..errors import CommandFailed, CorruptBackup, RestartRequired, ServerUnavailable, Unsupported
 from ..model import Instance
 from ..repositories.restic import Restic
 from ..units import format_instant, utcnow
@@ -160,7 +161,9 @@ class BinaryLog:
                 names = names[names.index(state.last.name) :]
         paths = (os.path.join(state.directory, name) for name in names)
         found = [file for file in (binlog.read(path, complete=not running) for path in paths) if file]
-        return found, reach if running else {}
+        return found, reach if running or not found else _reach(
+            os.path.join(state.directory, found[-1].name), found[-1]
+        )
 
     def _first(self, files: list[LogFile]) -> list[LogFile]:
         """Of a log that was never saved: what the oldest backup can be rolled forward with, else the newest file."""
@@ -191,3 +194,12 @@ class BinaryLog:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(self._path + ".new", self._path)
+
+
+def _reach(path: str, last: LogFile) -> dict[str, str]:
+    """What the newest file of a server that is down says of itself."""
+    reach = {"until": str(binlog.newest_event(path, last.size))}
+    with suppress(Unsupported):
+        gtids = binlog.gtids_at(path, last.size)
+        reach["gtids"] = ",".join(gtids[domain] for domain in sorted(gtids))
+    return reach

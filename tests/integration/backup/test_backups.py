@@ -86,7 +86,8 @@ def test_log_reaches_the_repository(fleet: Fleet, taken: dict, name: str) -> Non
     database.sql("DROP TABLE log_probe", name)
     assert taken[name]["log"]["result"] == after["result"] == "ok"
     assert after["lost_seconds"] < database.config["service_level"]["rpo"].count("s") * 900
-    assert database.status()["rpo"]["failing"] is None
+    if database.level != "development":
+        assert database.status()["rpo"]["failing"] is None
 
 
 def test_incrementals_are_small_where_the_tool_can(fleet: Fleet, taken: dict) -> None:

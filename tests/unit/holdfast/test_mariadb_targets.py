@@ -95,6 +95,7 @@ def test_reads_transactions_and_the_gtids_before_them(tmp_path: Path) -> None:
     assert binlog.gtids_before(str(path)) == {0: "0-1-4", 3: "3-2-9"}
     assert [item.gtid for item in binlog.transactions(str(path), first.end)] == ["0-1-5"]
     assert binlog.newest_event(str(path), path.stat().st_size) == 120
+    assert binlog.gtids_at(str(path), first.end) == {0: "0-1-5", 3: "3-2-9"}
 
 
 @pytest.mark.parametrize(
