@@ -185,7 +185,9 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Res
             log.warning("%s cannot be restored, trying the one before it: %s", candidate.backup.id, error)
             measured.setdefault("fallback", []).append({"backup": candidate.backup.id, "error": str(error)})
             if isinstance(error, CorruptBackup):
-                damaged = record.setdefault("verified", {}).setdefault(candidate.repository.name, {"damaged": {}})
+                damaged = record.setdefault("verified", {}).setdefault(
+                    candidate.repository.name, {"intact": [], "damaged": {}, "problems": []}
+                )
                 damaged["damaged"][candidate.backup.id] = error.what
             staging.destroy()
     assert failed is not None

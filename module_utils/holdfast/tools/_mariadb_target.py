@@ -97,12 +97,12 @@ def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget)
     holders = rules.saved(snapshots)
     found = rules.from_position(holders, name, backup.finished.timestamp() + 1)
     files, gap = found, None
-    until = _until(found[-1], holders) if found else ended
+    until, limit = _reach(found[-1], holders[found[-1]]) if found else (ended, ended)
     if target.time:
         moment = int(target.time.timestamp())
         files = [file for file in found if file.created <= moment]
-        if moment > until and len(files) == len(found):
-            gap = f"the saved log ends at {_instant(until)}{_after(found, holders, name)}"
+        if moment > limit and len(files) == len(found):
+            gap = f"the saved log ends at {_instant(limit)}{_after(found, holders, name)}"
     elif target.position and not gtid_of(target):
         wanted, stop = binlog.parse_position(target.position)
         files = [file for file in found if file.number <= binlog.split_name(wanted)[1]]
@@ -226,11 +226,13 @@ def _range(files: Sequence[LogFile], until: int, gap: str | None = None) -> LogR
     )
 
 
-def _until(last: LogFile, holders: Mapping[LogFile, Snapshot]) -> int:
-    """A moment that the log up to this file reaches: when the server began it, if nothing later was noted."""
-    noted = holders[last].tags.get("until", "")
-    newest = rules.decode(holders[last].tags["files"])[-1] == last
-    return max(last.created, int(noted)) if noted and newest else last.created
+def _reach(last: LogFile, holder: Snapshot) -> tuple[int, int]:
+    """A moment that the log up to this file is known to reach, and one after which it has certainly ended."""
+    noted = holder.tags.get("until", "")
+    if noted and rules.decode(holder.tags["files"])[-1] == last:
+        until = max(last.created, int(noted))
+        return until, until
+    return last.created, max(last.created, int(holder.time.timestamp()))
 
 
 def _after(found: Sequence[LogFile], holders: Mapping[LogFile, Snapshot], name: str) -> str:

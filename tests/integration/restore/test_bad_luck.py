@@ -66,8 +66,8 @@ def test_a_killed_restore_is_started_again(ledger: Ledger) -> None:
     database.run("nohup holdfast restore %s --confirm %s >/dev/null 2>&1 &", *[database.name] * 2)
     staged = "find /var/lib/postgresql /var/lib/mysql -maxdepth 6 -path '*/restore/data/*' 2>/dev/null | grep -q ."
     until(lambda: database.host.run(staged).rc == 0, every=0.05)
-    database.run("pkill -KILL -f 'holdfast restore %s'", database.name)
-    until(lambda: database.host.run("pgrep -f 'holdfast.* restore'").rc != 0)
+    database.run("pkill -KILL -f '[h]oldfast restore'")
+    until(lambda: database.host.run("pgrep -f '[h]oldfast restore'").rc != 0)
     assert database.holdfast("reap")[-1]["error"]["code"] == "killed"
     assert not database.answers(), "it was stopped, and nobody was left to start it"
     record = restore(database, "--no-check")
