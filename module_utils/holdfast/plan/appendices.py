@@ -185,13 +185,14 @@ def _validation(document: Document, context: Context) -> None:
             numbered=True,
         ),
         Table(
-            ("Instance", "Checker of its last restore test", "Tables", "Rows", "Owner"),
+            ("Instance", "Checker of its last restore test", "Tables", "Rows", "Validation queries", "Owner"),
             [
                 (
                     code(item["name"]),
                     _last(context, item).get("checker") or "-",
                     _number(_last(context, item).get("tables")),
                     _number(_last(context, item).get("rows")),
+                    "\n".join(context.facts["validation"].get(item["name"], ())) or "none defined",
                     human(item["business"].get("owner"), "owner"),
                 )
                 for item in context.instances

@@ -47,6 +47,7 @@ def of_inventory(hosts: HostVars) -> Facts:
         "contacts": shared["db_contacts"],
         "communication": {name: _message(_mapping(raw)) for name, raw in shared["db_communication"].items()},
         "sites": shared["db_sites"],
+        "validation": {name: _queries(raw) for name, raw in shared["db_validation_queries"].items()},
         "repositories": repositories,
         "levels": levels,
         "instances": sorted(found, key=lambda item: str(item["name"])),
@@ -203,6 +204,10 @@ def _message(raw: Mapping[str, Any]) -> Facts:
         "webhook": "set" if host and "{{" in str(webhook) else host,
         "message": _text(raw.get("message")),
     }
+
+
+def _queries(raw: object) -> list[str]:
+    return [_text(item.get("name")) for item in _list(raw) if isinstance(item, Mapping)]
 
 
 def _text(value: object) -> str:

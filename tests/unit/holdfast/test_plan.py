@@ -54,6 +54,7 @@ SHARED = {
         "bonn": {"address": "Street 2", "type": "warm"},
     },
     "db_site": "berlin",
+    "db_validation_queries": {"orders": [{"name": "orders of today", "sql": "select 1", "expected": "1"}]},
 }
 HOSTS = {
     "db1": {
@@ -184,6 +185,7 @@ def test_every_chapter_of_the_standard_is_there_in_order(directory):
         ("Appendix C", ["Street 2", "warm", "Safe of the head office", "s3.example.com/backups"]),
         ("Appendix D", ["-e instance=orders -e time=TIME -e confirm=orders", "playbooks/rescue.yml"]),
         ("Appendix E", ["paper", "calls"]),
+        ("Appendix F", ["orders of today", "none defined", "pg_amcheck", "3,456"]),
         ("Appendix H", ["15.18", "100.0 GiB", "primary"]),
         ("Appendix J", ["full-billing", "10m / 30m", "9.0s / 5m"]),
         ("Appendix K", ["no money", "Sales"]),
