@@ -118,8 +118,8 @@ def _lost_with_their_host(context: Context) -> list[Paragraph]:
     ]
     if not near:
         return []
-    text = " have backups on their own host only. Unless its path is a mount from another site, they are lost with it."
-    return [Paragraph(words(strong("At risk: "), names(near), text), "warning")]
+    text = ". Unless its path is a mount from another site, they are lost with the host."
+    return [Paragraph(words(strong("At risk: "), "backups on their own host only: ", names(near), text), "warning")]
 
 
 def _procedures(document: Document, context: Context) -> None:

@@ -269,7 +269,7 @@ def test_a_forecast_over_the_objective_is_in_the_plan(directory):
 
 
 def test_backups_that_are_lost_with_their_host_are_pointed_out(directory):
-    assert "**At risk: **`shop` have backups on their own host only" in text_of(plan(directory))
+    assert "**At risk: **backups on their own host only: `shop`" in text_of(plan(directory))
 
 
 def test_rendered_human_fields_replace_those_of_the_files(directory):
