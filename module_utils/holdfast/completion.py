@@ -21,7 +21,7 @@ _holdfast() {
             restore-test) options+=" --backup --repository --scheduled" ;;
             restore)
                 options+=" --plan --confirm --time --position --transaction --point --consistent --timeline --source"
-                options+=" --backup --repository --delta --drop-previous --disconnect --no-check" ;;
+                options+=" --backup --repository --delta --drop-previous --disconnect --create --no-check" ;;
             records) options+=" --last" ;;
             metrics) options+=" --output" ;;
             reap) options+=" --scheduled" ;;

@@ -99,10 +99,22 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.append(f"the target {format_instant(request.target.time)} is in the future")
     else:
         plan.candidate = next(candidates(plan, tool), None)
+    if plan.candidate:
+        unfit = adapters.engine.unfit(str(plan.candidate.backup.details.get("version", "")))
+        plan.problems.extend([f"{plan.candidate.backup.id} does not fit: {unfit}"] if unfit else [])
     _look_at_server(plan, adapters)
     _look_at_space(plan)
     plan.estimate_seconds = _estimate(source, plan.candidate)
     return plan
+
+
+def version_of_newest(tool: Tool, source: Instance) -> str | None:
+    """The server version of the newest backup that a tool lists; None when it lists none."""
+    for repository in source.repositories:
+        versions = [str(item.details["version"]) for item in tool.backups(repository) if item.details.get("version")]
+        if versions:
+            return versions[-1]
+    return None
 
 
 def candidates(plan: Plan, tool: Tool) -> Iterator[Candidate]:
