@@ -23,6 +23,7 @@ VARIABLES = (
     "db_mail",
     "db_sites",
     "db_site",
+    "db_takes_over",
     "db_validation_queries",
 )
 CRITICAL = "critical"  # the service level whose instances must have no gap

@@ -144,7 +144,6 @@ def _procedures(document: Document, context: Context) -> None:
                     ("☐", "Restore to a moment", code(commands.restore(name, time="TIME"))),
                     ("☐", "Get back one table or schema", code(commands.rescue(name))),
                     ("☐", "Promote its standby, where it has one", code(commands.failover(name))),
-                    ("☐", "Rebuild it at the alternate site", code(commands.disaster_recovery(name))),
                     ("☐", "New full backup", code(commands.backup(name))),
                     ("☐", "Prove that it restores", code(commands.restore_test(name))),
                 ],

@@ -30,7 +30,9 @@ def of_inventory(hosts: HostVars) -> Facts:
     repositories: dict[str, Any] = {}
     levels: dict[str, Any] = {}
     found: list[Facts] = []
+    takes_over: dict[str, str] = {}
     for host, variables in sorted(hosts.items()):
+        takes_over.update({str(name): host for name in _list(variables.get("db_takes_over"))})
         for name, collected in shared.items():
             for key, value in _mapping(variables.get(name)).items():
                 collected.setdefault(str(key), value)
@@ -50,6 +52,7 @@ def of_inventory(hosts: HostVars) -> Facts:
         "validation": {name: _queries(raw) for name, raw in shared["db_validation_queries"].items()},
         "repositories": repositories,
         "levels": levels,
+        "takes_over": takes_over,
         "instances": sorted(found, key=lambda item: str(item["name"])),
         "order": order(found),
     }
