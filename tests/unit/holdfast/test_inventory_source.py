@@ -224,6 +224,16 @@ def test_the_script_tells_what_a_right_inventory_has(tmp_path: Path) -> None:
     }
 
 
+def test_a_gap_of_a_critical_instance_fails_the_script_with_its_place(tmp_path: Path) -> None:
+    done = run(write(tmp_path, host_vars__db1=RIGHT.replace("}]", ", service_level: critical}]")))
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "business.mtd" in line]
+    assert line.endswith(
+        "host_vars/db1.yml:1: db_instances[orders].business.mtd: is empty, and a critical instance depends on it; "
+        "valid: the maximum tolerable downtime, a duration of at least the RTO"
+    )
+
+
 def test_the_script_says_when_there_is_no_inventory(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("- not\n- an inventory\n")
     done = run(str(tmp_path))
