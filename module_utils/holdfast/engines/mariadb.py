@@ -18,6 +18,7 @@ from ..owner import run_as_owner
 from ..process import run
 from . import _binlog as binlog
 from ._mariadb_host import data_size, service_of
+from ._mariadb_rescue import MariaDBRescuer
 from ._mariadb_scratch import MariaDBScratch
 from ._mariadb_settings import is_dynamic, same_meaning, written
 from .base import Scratch
@@ -261,6 +262,9 @@ class MariaDB:
                 replace(self.instance, socket_directory=sockets, options=dict(self.instance.options, socket=name))
             ),
         )
+
+    def rescuer(self) -> MariaDBRescuer:
+        return MariaDBRescuer(self)
 
     def rows(
         self, statement: str, arguments: Sequence[object] = (), *, patience: float | None = _QUERY_SECONDS

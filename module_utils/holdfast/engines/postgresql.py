@@ -21,6 +21,7 @@ from . import _postgresql_wal as wal
 from ._postgresql_check import problems
 from ._postgresql_errors import driver, translate
 from ._postgresql_programs import major, program
+from ._postgresql_rescue import PostgreSQLRescuer
 from ._postgresql_scratch import PostgreSQLScratch
 from ._postgresql_service import restart_service
 from .base import Scratch
@@ -278,6 +279,9 @@ class PostgreSQL:
             expected_size=expected_size,
             connect=lambda sockets, port: PostgreSQL(replace(self.instance, socket_directory=sockets, port=port)),
         )
+
+    def rescuer(self) -> PostgreSQLRescuer:
+        return PostgreSQLRescuer(self)
 
     def switch_log(self) -> str:
         """Close the current log segment, so that it is archived, and return the name of the newest closed one."""
