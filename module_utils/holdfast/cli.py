@@ -19,6 +19,7 @@ from .listing import expiry_fields, list_backups, list_records
 from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
+from .restore_command import add_restore
 from .restore_test import run as restore_test
 from .status import instance_status
 
@@ -31,6 +32,7 @@ examples:
   holdfast list orders                      the backups of an instance, in every repository
   holdfast expire orders --dry-run          what retention would remove, and the recoverable window before and after
   holdfast restore-test orders              restore the newest backup onto a scratch server and check it
+  holdfast restore orders --plan            what a restore would do, stop and lose; nothing is changed
   holdfast status --json | jq .             the same for a machine
 
 exit codes:
@@ -118,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--backup", metavar="ID", help="default: the newest usable one")
     test.add_argument("--repository", metavar="NAME", help="default: the first of the instance")
     _schedulable(test)
+
+    add_restore(add, _print)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]

@@ -248,6 +248,11 @@ class RestoreTarget:
     timeline: str | None = None  # PostgreSQL: the history to follow; the newest without it
     databases: tuple[str, ...] = ()  # that are needed, where a tool can leave the others out; empty means all
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether the restore is to end before the newest log."""
+        return self.consistent or any((self.time, self.position, self.transaction, self.point, self.timeline))
+
     def describe(self) -> str:
         """The target in words."""
         words = [
