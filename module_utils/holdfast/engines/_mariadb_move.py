@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import CommandFailed, HoldfastError, RepositoryFull
 from ..parts import Comparison
 from ..repositories.pipes import Command, Stage, pipeline
-from ._mariadb_objects import columns, keys, matches, quoted, table_type
+from ._mariadb_connection import quoted
+from ._mariadb_objects import columns, keys, matches, table_type
 
 if TYPE_CHECKING:
     from .mariadb import MariaDB

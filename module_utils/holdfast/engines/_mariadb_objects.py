@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._mariadb_connection import quoted
+
 if TYPE_CHECKING:
     from .mariadb import MariaDB
 
@@ -24,11 +26,6 @@ _KEYS = """
 """
 # Position of the statement, and of the SQL mode that it was written for, in what SHOW CREATE answers.
 _SHOWN = {"function": (2, 1), "procedure": (2, 1), "trigger": (2, 1), "event": (3, 1), "view": (1, None)}
-
-
-def quoted(*names: str) -> str:
-    """Names joined by dots, each an identifier that SQL takes literally."""
-    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
 
 
 class ForeignKey(NamedTuple):
@@ -117,12 +114,11 @@ def shown(engine: MariaDB, kind: str, schema: str, name: str) -> Made:
 
 def make(engine: MariaDB, schema: str, made: Made) -> None:
     """Run a statement that makes an object, in its database and its SQL mode."""
-    engine.execute(f"USE {quoted(schema)}")
     if made.zone:
         engine.execute("SET SESSION time_zone = %s", (made.zone,))
     engine.execute("SET SESSION sql_mode = %s", (made.mode,))
     try:
-        engine.execute(made.statement)
+        engine.rows(made.statement, database=schema)
     finally:
         engine.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
 

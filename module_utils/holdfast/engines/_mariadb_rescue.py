@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Callable
 
 from ..errors import InvalidInput, NotInBackup
 from ..parts import Part, free_name, parse_name
-from ._mariadb_objects import NAME_CHARACTERS, quoted
+from ._mariadb_connection import quoted
+from ._mariadb_objects import NAME_CHARACTERS
 from ._mariadb_rescue_object import ObjectRescue, names_of
 from ._mariadb_rescue_table import TableRescue
 from ._mariadb_rescue_whole import AccountRescue, DatabaseRescue, databases

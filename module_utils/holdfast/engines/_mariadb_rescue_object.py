@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidInput, NotInBackup
 from ..parts import Comparison, Part, Statements, free_name
 from . import _mariadb_objects as objects
-from ._mariadb_objects import NAME_CHARACTERS, Made, printed, quoted, renamed
+from ._mariadb_connection import quoted
+from ._mariadb_objects import NAME_CHARACTERS, Made, printed, renamed
 
 if TYPE_CHECKING:
     from .mariadb import MariaDB

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ..errors import HoldfastError, InvalidInput, NotInBackup, Refused
 from ..parts import Comparison, Part, Statements, free_name
 from . import _mariadb_objects as objects
+from ._mariadb_connection import quoted
 from ._mariadb_move import common_key, compare, count, move
-from ._mariadb_objects import NAME_CHARACTERS, Made, printed, quoted
+from ._mariadb_objects import NAME_CHARACTERS, Made, printed
 
 if TYPE_CHECKING:
     from .mariadb import MariaDB

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ..errors import HoldfastError, InvalidInput, NotInBackup, Unsupported
 from ..parts import Comparison, Part, Statements, free_name
 from . import _mariadb_objects as objects
+from ._mariadb_connection import quoted
 from ._mariadb_move import compare, move
-from ._mariadb_objects import NAME_CHARACTERS, quoted
+from ._mariadb_objects import NAME_CHARACTERS
 from ._mariadb_rescue_object import NoRows
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ..engines._mariadb_history import number_in, read_note
 from ..engines._mariadb_scratch import MariaDBScratch
 from ..engines._mariadb_settings import render
+from ..engines._mariadb_staging import MariaDBStaging
 from ..engines.base import Scratch
 from ..engines.mariadb import MariaDB
 from ..errors import (
@@ -25,13 +27,14 @@ from ..errors import (
     ServerUnavailable,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, ServerInfo, Verification
+from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, ServerInfo, Verification
 from ..process import require
 from ..repositories.pipes import Command
 from ..repositories.restic import Restic, Snapshot
 from ..units import utcnow
 from . import _mariadb_catalog as catalog
 from . import _mariadb_log_files as rules
+from . import _mariadb_target as targets
 from ._mariadb_log import BinaryLog
 from ._mariadb_restore import Restore, stream_name
 from .base import Restored, SavedLog
@@ -196,7 +199,34 @@ class MariaDBBackup:
             if chain[0].error:
                 raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=store.where)
             chain.insert(0, known[chain[0].parent])
-        return Restore(store, snapshots, scratch).run(chain, target)
+        if isinstance(scratch, MariaDBStaging):
+            scratch.newest_log_number = self._newest_log_number(snapshots)
+        return Restore(store, snapshots, scratch, store.where).run(chain, target)
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        return targets.select(self.store(repository).snapshots(), backup, target).range
+
+    def prove_log(self) -> str:
+        name = self._log().close_and_save()
+        store = self.store(self.instance.primary_repository)
+        if name not in {file.name for file in rules.saved(store.snapshots())}:
+            raise CommandFailed(
+                f"{name} was closed and did not arrive in the repository",
+                where=store.where,
+                remedy="Take a full backup now and look at the job's log",
+            )
+        return name
+
+    def _newest_log_number(self, snapshots: Sequence[Snapshot]) -> int:
+        """The highest number of a log file in this repository and in that of the instance that is restored."""
+        numbers = [file.number for file in rules.saved(snapshots)]
+        destination = self.engine.instance
+        try:
+            newest = BinaryLog(destination, self.engine, Restic(destination, destination.primary_repository)).newest()
+            numbers.append(number_in(newest or ""))
+        except HoldfastError as error:
+            log.warning("%s: the newest log file is not known: %s", destination.name, error.what)
+        return max(numbers, default=0)
 
     def _log(self) -> BinaryLog:
         return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))
@@ -226,6 +256,9 @@ class MariaDBBackup:
             usable = [item for item in usable if item.type is BackupType.FULL]
         if not usable:
             return None, "there is no full backup to build on"
+        restored = read_note(self.instance.state_directory)
+        if restored and usable[-1].started <= restored.when:
+            return None, f"the server was restored after {usable[-1].id}"
         parent = usable[-1]
         if parent.details.get("system") != server.system_identifier:
             return None, f"the server is not the one of {parent.id}, it was created anew"
