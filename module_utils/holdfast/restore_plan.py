@@ -105,7 +105,7 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.candidate = next(candidates(plan, tool), None)
     _look_at_server(plan, adapters)
     _look_at_space(plan)
-    plan.estimate_seconds = _estimate(source, plan.candidate)
+    plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
     return plan
 
 
@@ -220,9 +220,8 @@ def _size_of(directory: str) -> int:
     )
 
 
-def _estimate(source: Instance, candidate: Candidate | None) -> float | None:
+def estimate(source: Instance, size: int | None) -> float | None:
     """Seconds that the newest measured restore would take for this size; None when there was none."""
-    size = candidate.backup.size_bytes if candidate else None
     if not size or not _has_records(source):
         return None
     history = History.read(Records(source))
