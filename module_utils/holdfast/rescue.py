@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -92,18 +92,17 @@ def _bring_back(
 ) -> None:
     """Load the part, compare it with the live one and say what can be done next."""
     request, phases = planned.request, measured["phases"]
+    rescuer = adapters.engine.rescuer()
     if rescue.target:
         _check_room(adapters, rescue)
         log.info("loading %s as %s", planned.part, rescue.target)
-        with _announced(instance, rescue.target), _phase(phases, "load"):
+        with _announced(instance, rescuer, rescue.target), _phase(phases, "load"):
             rescue.load()
             if request.deleted and not request.deleted_until:
                 rescue.keep_deleted(adapters.engine)
                 measured["rows"] = rescue.rows
                 if rescue.rows == 0:
-                    adapters.engine.rescuer().discard(rescue.target)
-        if request.deleted and rescue.rows == 0:
-            raise _nothing(planned, "every row that was there is there now")
+                    raise _nothing(planned, "every row that was there is there now")
     with _phase(phases, "compare"):
         measured["compare"] = [dict(item.as_dict()) for item in rescue.compare()]
     found = rescue.statements()
@@ -245,7 +244,7 @@ def _phase(phases: dict[str, float], name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _announced(instance: Instance, target: Part) -> Iterator[None]:
+def _announced(instance: Instance, rescuer: Rescuer, target: Part) -> Iterator[None]:
     """Leave word of what is being loaded for as long as it is not whole."""
     path = os.path.join(instance.state_directory, _LEFTOVER)
     with open(path + ".new", "w", encoding="utf-8") as stream:
@@ -253,9 +252,13 @@ def _announced(instance: Instance, target: Part) -> Iterator[None]:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(path + ".new", path)
-    yield
-    with suppress(FileNotFoundError):
+    try:
+        yield
+    except HoldfastError:
+        rescuer.discard(target)
         os.unlink(path)
+        raise
+    os.unlink(path)
 
 
 def _discard_leftover(instance: Instance, rescuer: Rescuer) -> None:

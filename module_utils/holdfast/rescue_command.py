@@ -83,7 +83,12 @@ def text(record: Record) -> str:
     rows = "" if measured["rows"] is None else f", {measured['rows']} rows"
     say("rescued", f"{measured['target']}{rows}" if measured["target"] else "as statements, nothing was loaded")
     if measured.get("replaced"):
-        say("replaced", f"the old one is {measured['before']}" if measured["before"] else "there was no old one")
+        say(
+            "replaced",
+            f"the old one is {measured['before']}"
+            if measured["before"]
+            else "there was none of that name, or nothing of it could be kept",
+        )
     lines.extend(f"  {'compared':<12}{_compared(item)}" for item in measured["compare"])
     lines.extend(f"  care: {sentence}" for sentence in measured["care"])
     for word, statements in measured["statements"].items():

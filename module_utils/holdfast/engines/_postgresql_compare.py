@@ -53,6 +53,26 @@ def matches(one: str, other: str, key: Sequence[str]) -> str:
     return " AND ".join(f"{one}.{quoted(name)} = {other}.{quoted(name)}" for name in key)
 
 
+def missing_by_key(rescued: str, live: str, listed: str, key: Sequence[str]) -> str:
+    """The query for the rescued rows whose key the live table lacks; ``listed`` are quoted columns."""
+    known = f"SELECT FROM {live} AS l WHERE {matches('r', 'l', key)}"
+    return f"SELECT {listed} FROM {rescued} AS r WHERE NOT EXISTS ({known})"  # noqa: S608  quoted
+
+
+def missing_by_row(rescued: str, live: str, listed: str, _key: Sequence[str] = ()) -> str:
+    """The query for the rescued rows that the live table lacks, a row that is there twice counting twice.
+
+    Compared as text: not every type knows what is equal.
+    """
+    row = f"ROW({listed})::text"
+    numbered = f"SELECT {listed}, {row} AS row_text, row_number() OVER (PARTITION BY {row}) AS number FROM {rescued}"  # noqa: S608  quoted
+    counted = f"SELECT {row} AS row_text, count(*) AS number FROM {live} GROUP BY 1"  # noqa: S608  quoted
+    return (
+        f"SELECT {listed} FROM ({numbered}) AS r LEFT JOIN ({counted}) AS l USING (row_text)"  # noqa: S608  quoted
+        " WHERE r.number > coalesce(l.number, 0)"
+    )
+
+
 def _by_key(rescued: str, live: str, key: Sequence[str], shared: Sequence[str]) -> str:
     first = quoted(key[0])
     ours = ", ".join(f"r.{quoted(name)}::text" for name in shared)

@@ -37,7 +37,7 @@ def move(source: PostgreSQL, database: str, selection: Sequence[str], target: Po
 def adopt_orphans(source: PostgreSQL, database: str, target: PostgreSQL) -> list[str]:
     """Give what roles that the live server no longer has own in a database of the copy to its administrator.
 
-    Returns those of the roles that owned something there or had rights on it.
+    Returns a sentence for each of the roles that owned something there or had rights on it.
     """
     with session(target, "postgres") as live:
         known = set(live.names(_ROLES))
@@ -49,7 +49,9 @@ def adopt_orphans(source: PostgreSQL, database: str, target: PostgreSQL) -> list
                 " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
             )
             if copy.rows(query, (quoted(role),)):
-                found.append(role)
+                found.append(
+                    f"the role {role} is not on the live server: what it owned and its rights did not come back"
+                )
                 owner = quoted(source.instance.os_user)
                 copy.run(f"REASSIGN OWNED BY {quoted(role)} TO {owner}", f"DROP OWNED BY {quoted(role)}")
     return found

@@ -12,7 +12,7 @@ from ._postgresql_rescue_object import RoutineRescue, TriggerRescue
 from ._postgresql_rescue_role import RoleRescue
 from ._postgresql_rescue_table import RelationRescue
 from ._postgresql_rescue_whole import DatabaseRescue, SchemaRescue, discard_database
-from ._postgresql_session import session
+from ._postgresql_session import quoted, session
 
 if TYPE_CHECKING:
     from .base import Rescue
@@ -88,9 +88,12 @@ class PostgreSQLRescuer:
         return _MAKERS[part.kind](self._live, source, part)
 
     def discard(self, part: Part) -> None:
-        # Everything else is loaded in one transaction.
+        # Everything else is whole or not there: it is loaded in one transaction.
         if part.kind == "database":
             discard_database(self._live, part.name)
+        elif part.kind == "table":
+            with session(self._live, part.path[0]) as seen:
+                seen.run(f"DROP TABLE IF EXISTS {quoted(*part.path[1:])}")
 
     @staticmethod
     def _free(part: Part, occupied: Sequence[str] | set[str]) -> Part:

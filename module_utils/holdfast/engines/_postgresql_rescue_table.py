@@ -192,17 +192,15 @@ class RelationRescue:
         listed = ", ".join(quoted(name) for name in shared)
         always = " OVERRIDING SYSTEM VALUE" if theirs.always else ""
         key = comparing.common_key(seen, self._new, self._old)
-        if key:
-            rest = (
-                f"SELECT {listed} FROM {self._new} AS r WHERE NOT EXISTS"  # noqa: S608  quoted
-                f" (SELECT FROM {self._old} AS l WHERE {comparing.matches('r', 'l', key)})"
-            )
-        else:
-            rest = f"SELECT {listed} FROM {self._new} EXCEPT ALL SELECT {listed} FROM {self._old}"  # noqa: S608  quoted
+        missing = comparing.missing_by_key if key else comparing.missing_by_row
+        rest = missing(self._new, self._old, listed, key)
         return [f"INSERT INTO {self._old} ({listed}){always} {rest};"]
 
     def _care(self, seen: Session, there: Relation) -> list[str]:
-        found = [f"the role {role} is gone: what it owned belongs to the administrator" for role in self._orphans]
+        found = [
+            f"the role {role} is not on the live server: what it owned and its rights did not come back"
+            for role in self._orphans
+        ]
         if self._part.kind == "sequence" and there.members:
             return [*found, "the swap sets the live sequence to the rescued value; it does not rename"]
         found += [
@@ -213,8 +211,8 @@ class RelationRescue:
             found += [f"{item.schema}.{item.table} had a foreign key on it: {item.add()}" for item in self._inbound]
             found += [f"the view {item.schema}.{item.name} read it: rescue it too" for item in self._views]
         found += [
-            f"the swap points foreign key {item.name} of {item.schema}.{item.table} at the rescued rows without a look"
-            f" at its own: check them with {item.validate()}"
+            f"the swap points foreign key {item.name} of {item.schema}.{item.table} at the rescued rows"
+            + (" and reads all of its own" if item.partitioned else f" only: check the others with {item.validate()}")
             for item in there.inbound()
         ]
         found += [

@@ -11,7 +11,7 @@ from ..process import Result
 
 
 def chosen_database(
-    run: Callable[..., Result], stanza: str, backup: Backup, repository: Repository, target: RestoreTarget
+    run: Callable[..., Result], backup: Backup, repository: Repository, target: RestoreTarget
 ) -> Mapping[str, str]:
     """The option that leaves other databases out, where the target needs one that the backup knows as a user's.
 
@@ -19,7 +19,7 @@ def chosen_database(
     """
     if len(target.databases) != 1:
         return {}
-    output = run("info", repository, f"--stanza={stanza}", f"--set={backup.id}", "--output=json", level="warn").stdout
+    output = run("info", repository, f"--set={backup.id}", "--output=json", level="warn").stdout
     return {"db-include": target.databases[0]} if target.databases[0] in users_databases(json.loads(output)) else {}
 
 

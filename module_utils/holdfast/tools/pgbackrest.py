@@ -257,7 +257,7 @@ class PgBackRest:
         config.check_reachable(repository)
         expected = None if target.ends_early else self.newest_log(repository)
         options = config.repository_options(repository, 1, self.version)
-        options.update(chosen_database(self._run, self.stanza, backup, repository, target))
+        options.update(chosen_database(self._run, backup, repository, target))
         where = f"{self._where(repository)}, backup {backup.id}"
         return Restore(self.stanza, options, where, scratch).run(backup, target, expected)
 
