@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NAME_CHARACTERS = 64
 
 _FOREIGN_KEY = re.compile(r"^\s+(CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY .*?),?$", re.MULTILINE)
+_ENABLED = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) ENABLE\b")
 _INBOUND = """
     SELECT constraint_schema, table_name, constraint_name FROM information_schema.referential_constraints
      WHERE unique_constraint_schema = %s AND referenced_table_name = %s
@@ -107,7 +108,8 @@ def triggers(engine: MariaDB, schema: str, table: str) -> dict[str, Made]:
 
 def shown(engine: MariaDB, kind: str, schema: str, name: str) -> Made:
     """The statement that makes an object."""
-    row = engine.row(f"SHOW CREATE {kind.upper()} {quoted(schema, name)}")
+    # The server writes the names of other databases than the current one only.
+    (row,) = engine.rows(f"SHOW CREATE {kind.upper()} {quoted(schema, name)}", database=schema)
     position, mode = _SHOWN[kind]
     return Made(str(row[position]), str(row[mode]) if mode else "", str(row[2]) if kind == "event" else "")
 
@@ -147,6 +149,11 @@ def renamed(made: Made, kind: str, old: str, new: str) -> Made:
     """The statement that makes the same object under another name."""
     word = kind.upper()
     return made._replace(statement=made.statement.replace(f"{word} {quoted(old)}", f"{word} {quoted(new)}", 1))
+
+
+def disabled(made: Made) -> Made:
+    """The statement that makes the same event, which does nothing until it is enabled."""
+    return made._replace(statement=_ENABLED.sub(r"\1 DISABLE", made.statement, count=1))
 
 
 def matches(one: str, other: str, key: Sequence[str]) -> str:

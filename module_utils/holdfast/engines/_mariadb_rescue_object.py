@@ -78,7 +78,7 @@ class ObjectRescue(NoRows):
         occupied = names_of(live, part.kind, self._schema)
         self._new = free_name("rescued", self._name, occupied, NAME_CHARACTERS, "characters")
         self.target = part.renamed(self._new)
-        self._loaded = self._under(source, self._original, self._new)
+        self._loaded = self._under(self._original, self._new)
 
     def load(self) -> None:
         if self.target is not None:
@@ -114,10 +114,8 @@ class ObjectRescue(NoRows):
         aside = quoted(self._schema, before)
         if kind in ("view", "sequence"):
             self._live.execute(f"RENAME TABLE {old} TO {aside}")
-        elif kind == "event":
-            self._live.execute(f"ALTER EVENT {old} RENAME TO {aside} DISABLE")
         else:
-            self._make(self._under(self._live, self._definition(self._live, self._name), before))
+            self._make(self._under(self._definition(self._live, self._name), before))
             self._live.execute(f"DROP {kind.upper()} {old}")
         return self._part.renamed(before)
 
@@ -137,19 +135,14 @@ class ObjectRescue(NoRows):
         value = engine.row(f"SELECT next_not_cached_value FROM {table}")[0]  # noqa: S608  quoted
         return [Made(made, ""), Made(f"SELECT SETVAL({quoted(name)}, {int(value)}, 0)", "")]
 
-    def _under(self, engine: MariaDB, definition: Sequence[Made], name: str) -> list[Made]:
+    def _under(self, definition: Sequence[Made], name: str) -> list[Made]:
         """The definition of the same object under another name."""
         kind = self._part.kind
-        if kind == "view":
-            # The server writes the name of a view with that of its database.
-            old, new = (f"VIEW {quoted(self._schema, item)} " for item in (self._name, name))
-            return [item._replace(statement=item.statement.replace(old, new, 1)) for item in definition]
         if kind == "sequence":
             value = definition[1].statement.replace(f"SETVAL({quoted(self._name)}", f"SETVAL({quoted(name)}", 1)
             return [renamed(definition[0], kind, self._name, name), Made(value, "")]
         if kind == "event":
-            engine.execute(f"ALTER EVENT {quoted(self._schema, self._name)} DISABLE")
-            definition = self._definition(engine, self._name)
+            definition = [objects.disabled(item) for item in definition]
         return [renamed(item, kind, self._name, name) for item in definition]
 
     def _make(self, definition: Sequence[Made]) -> None:

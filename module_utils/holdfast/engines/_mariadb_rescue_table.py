@@ -77,6 +77,7 @@ class TableRescue:
                 f"DELETE r FROM {quoted(*self._new)} AS r JOIN {quoted(*self._old)} AS l"
                 f" ON {objects.matches('r', 'l', key)}",
                 patience=None,
+                database=self._schema,
             )
         self.rows = count(later, self._new)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import HoldfastError, InvalidInput, NotInBackup, Unsupported
 from ..parts import Comparison, Part, Statements, free_name
-from . import _mariadb_objects as objects
 from ._mariadb_connection import quoted
 from ._mariadb_move import compare, move
 from ._mariadb_objects import NAME_CHARACTERS
@@ -22,6 +21,12 @@ _DATABASE = "SELECT default_character_set_name, default_collation_name FROM info
 _TABLES = """
     SELECT table_name FROM information_schema.tables
      WHERE table_schema = %s AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1
+"""
+# ALTER EVENT would make this account its definer.
+_SET_EVENTS = "UPDATE mysql.event SET status = %s WHERE db = %s AND status = %s"
+_MEMBERSHIPS = """
+    SELECT role, user, host, admin_option FROM mysql.roles_mapping
+     WHERE (user = %s AND host = %s) OR (role = %s AND %s = '' AND user <> 'root')
 """
 _SECRET = re.compile(r"\s+(?:IDENTIFIED (?:BY PASSWORD|VIA)\b.*?)(?= REQUIRE | WITH | PASSWORD EXPIRE| ACCOUNT |$)")
 _NOT_THERE = (1141, 1396, 1959)
@@ -44,8 +49,7 @@ class DatabaseRescue:
         self.target: Part | None = part.renamed(self._new)
         query = "SELECT event_name FROM information_schema.events WHERE event_schema = %s AND status = 'ENABLED'"
         self._events = [name for (name,) in source.rows(query, (self._name,))]
-        for name in self._events:
-            source.execute(f"ALTER EVENT {quoted(self._name, name)} DISABLE")
+        source.execute(_SET_EVENTS, ("DISABLED", self._name, "ENABLED"))
 
     def keep_where(self, condition: str) -> None:
         del condition
@@ -81,7 +85,7 @@ class DatabaseRescue:
                 remedy="Rescue its tables one by one with rescue_replace",
             )
         for name in self._events:
-            self._source.execute(f"ALTER EVENT {quoted(self._name, name)} ENABLE")
+            self._source.execute(f"{_SET_EVENTS} AND name = %s", ("ENABLED", self._name, "DISABLED", name))
         self._load_as(self._name)
         self._live.execute(f"DROP DATABASE {quoted(self._new)}")
         return None
@@ -111,16 +115,11 @@ class AccountRescue(NoRows):
             if any(f"error {code}" in error.what for code in _NOT_THERE):
                 raise NotInBackup(f"there is no account {part.name} in it", where=source.where) from None
             raise
-        members = source.rows(
-            "SELECT user, host, admin_option FROM mysql.roles_mapping WHERE role = %s AND user <> 'root'", (self._user,)
-        )
-        self._grants = [_SECRET.sub("", grant) for grant in grants if not grant.startswith("GRANT USAGE ON *.*")]
-        if not self._host:
-            self._grants += [
-                f"GRANT {self._account} TO {quoted(user)}{f'@{quoted(host)}' if host else ''}"
-                f"{' WITH ADMIN OPTION' if admin == 'Y' else ''}"
-                for user, host, admin in members
-            ]
+        self._grants = [
+            _SECRET.sub("", grant) for grant in grants if not grant.startswith(("GRANT USAGE ON *.*", "GRANT `"))
+        ]
+        found = source.rows(_MEMBERSHIPS, (self._user, self._host, self._user, self._host))
+        self._memberships = [tuple(str(value) for value in row) for row in found]
 
     @property
     def _account(self) -> str:
@@ -134,7 +133,8 @@ class AccountRescue(NoRows):
         care = ["what the live account has besides is not taken away"] if there else []
         if _SECRET.search(self._made):
             care.append("how it identifies itself is not printed: replacing sets it from the backup without showing it")
-        swap = [_SECRET.sub("", line) for line in self._making(there=there)] + self._grants
+        swap = [_SECRET.sub("", line) for line in self._making(there=there)]
+        swap += [_membership(*row) for row in self._memberships] + self._grants
         return Statements([f"{line};" for line in swap], (), care)
 
     def replace(self) -> Part | None:
@@ -145,6 +145,7 @@ class AccountRescue(NoRows):
                 self._live.execute(line)
         finally:
             self._live.execute("SET SESSION sql_log_off = 0")
+        self._join()
         refused = []
         for grant in self._grants:
             try:
@@ -158,6 +159,17 @@ class AccountRescue(NoRows):
                 remedy="What they name is not on the live server; the record has all of them",
             )
         return None
+
+    def _join(self) -> None:
+        """Only who administers a role may grant it, and the owner of the data directory need not be that."""
+        for role, user, host, admin in self._memberships:
+            self._live.execute(
+                "INSERT IGNORE INTO mysql.roles_mapping (host, user, role, admin_option)"
+                " SELECT %s, %s, %s, %s FROM mysql.user AS r WHERE r.user = %s AND r.is_role = 'Y'"
+                " AND EXISTS (SELECT 1 FROM mysql.user AS m WHERE m.user = %s AND m.host = %s)",
+                (host, user, role, admin, role, user, host),
+            )
+        self._live.execute("FLUSH PRIVILEGES")
 
     def _is_there(self) -> bool:
         query = "SELECT 1 FROM mysql.user WHERE user = %s AND host = %s"
@@ -174,6 +186,6 @@ def databases(engine: MariaDB) -> list[str]:
     return [str(name) for (name,) in engine.rows("SHOW DATABASES")]
 
 
-def tables_of(engine: MariaDB, name: str) -> set[str]:
-    """Every table name of a database."""
-    return objects.names(engine, name)
+def _membership(role: str, user: str, host: str, admin: str) -> str:
+    to = quoted(user) + (f"@{quoted(host)}" if host else "")
+    return f"GRANT {quoted(role)} TO {to}{' WITH ADMIN OPTION' if admin == 'Y' else ''}"
