@@ -96,7 +96,12 @@ class TableRescue:
         swap = [] if self._partial else [f"USE {quoted(self._schema)};", *self._printed(there=there)]
         merge = self._merge() if there else []
         care = ["it is system-versioned: the history of its rows does not come back"] if self._versioned else []
-        care += [f"the swap adds foreign key {key.name} without a look at the rescued rows" for key in self._outbound]
+        if not self._partial:
+            care += self._care(there=there)
+        return Statements(swap, merge, care)
+
+    def _care(self, *, there: bool) -> list[str]:
+        care = [f"the swap adds foreign key {key.name} without a look at the rescued rows" for key in self._outbound]
         if there:
             care += [
                 f"the swap points foreign key {key.name} of {key.schema}.{key.table} at the rescued rows without a look"
@@ -104,10 +109,10 @@ class TableRescue:
                 for key in objects.inbound(self._live, *self._old)
             ]
         else:
-            care += [f"{key.schema}.{key.table} had a foreign key on it: {key.add()}" for key in self._inbound]
-        if not self._partial and (self._triggers or self._outbound):
+            care += [f"{key.schema}.{key.table} had a foreign key on it: {key.add()};" for key in self._inbound]
+        if self._triggers or self._outbound:
             care.append("only the renaming is one step: triggers and foreign keys follow within moments")
-        return Statements(swap, merge, care)
+        return care
 
     def replace(self) -> Part | None:
         if self._partial:

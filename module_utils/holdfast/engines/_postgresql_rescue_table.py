@@ -197,12 +197,15 @@ class RelationRescue:
         return [f"INSERT INTO {self._old} ({listed}){always} {rest};"]
 
     def _care(self, seen: Session, there: Relation) -> list[str]:
-        found = [
-            f"the role {role} is not on the live server: what it owned and its rights did not come back"
-            for role in self._orphans
-        ]
+        found = list(self._orphans)
         if self._part.kind == "sequence" and there.members:
             return [*found, "the swap sets the live sequence to the rescued value; it does not rename"]
+        found += [
+            f"column {name} may name large objects, which a table rescue does not bring back"
+            for name in seen.names(_OIDS, (self._new,))
+        ]
+        if self._partial:
+            return found
         found += [
             f"the swap adds foreign key {item.name} without a look at the rescued rows: check with {item.validate()}"
             for item in self._outbound
@@ -219,10 +222,6 @@ class RelationRescue:
             f"the materialised view {view.schema}.{view.name} would go on reading the old table"
             for view in there.views()
             if view.materialised
-        ]
-        found += [
-            f"column {name} may name large objects, which a table rescue does not bring back"
-            for name in seen.names(_OIDS, (self._new,))
         ]
         publications = "SELECT pubname FROM pg_publication_tables WHERE schemaname = %s AND tablename = %s"
         found += [

@@ -93,10 +93,7 @@ class SchemaRescue(_Whole):
 
     def statements(self) -> Statements:
         swap, _ = self._swap()
-        care = [
-            f"the role {role} is not on the live server: what it owned and its rights did not come back"
-            for role in self._orphans
-        ]
+        care = list(self._orphans)
         care += [
             f"{table} had the foreign key {name} ({definition}) out of the schema: it was left out"
             for _, table, name, definition in self._abroad
@@ -172,10 +169,7 @@ class DatabaseRescue(_Whole):
 
     def statements(self) -> Statements:
         swap, _ = self._swap()
-        care = [
-            f"the role {role} is not on the live server: what it owned and its rights did not come back"
-            for role in self._orphans
-        ]
+        care = list(self._orphans)
         care.append("a database can be renamed only while nobody is connected to it; clients must reconnect")
         return Statements(["BEGIN;", *swap, "COMMIT;"], (), care)
 
