@@ -85,7 +85,8 @@ def parse_name(text: str, form: Sequence[str]) -> tuple[str, ...]:
     whole = bool(elements) and position == len(text)
     if not whole or len(elements) != len(form):
         raise InvalidInput(
-            f"{text!r} is not of the form {'.'.join(form)}",
+            f"it is not of the form {'.'.join(form)}",
+            where=text or "the name",
             remedy='Write an element that holds a dot or a quote between double quotes: app.public."odd.name"',
         )
     return tuple(elements)

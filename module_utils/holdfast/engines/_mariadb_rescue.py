@@ -49,10 +49,14 @@ class MariaDBRescuer:
             user, at, host = name.rpartition("@") if "@" in name else (name, "", "")
             return Part(kind, (user.strip("'`\"") + at + host.strip("'`\""),))
         if kind not in _FORMS:
-            raise InvalidInput(f"MariaDB has no {kind} to rescue", where=name)
+            raise InvalidInput(
+                f"MariaDB has no {kind} to rescue", where=name, remedy=f"It has {', '.join(sorted(_FORMS))}, role"
+            )
         part = Part(kind, parse_name(name, _FORMS[kind]))
         if part.path[0].lower() in _SYSTEM:
-            raise InvalidInput(f"{part.path[0]} is the server's own database", where=name)
+            raise InvalidInput(
+                f"{part.path[0]} is the server's own database", where=name, remedy="Restore the instance aside instead"
+            )
         return part
 
     def databases(self, part: Part) -> Sequence[str]:

@@ -57,7 +57,9 @@ class TableRescue:
             self._source.rows(f"SELECT 1 FROM {table} WHERE ({condition}) LIMIT 1", patience=None)  # noqa: S608
         except HoldfastError as error:
             raise InvalidInput(
-                f"the condition on the rows cannot be understood: {error.what}", where=str(self._part)
+                f"the condition on the rows cannot be understood: {error.what}",
+                where=str(self._part),
+                remedy="Write what would follow WHERE in a query of this table",
             ) from None
         self._source.execute("SET SESSION foreign_key_checks = 0")
         self._source.rows(f"DELETE FROM {table} WHERE ({condition}) IS NOT TRUE", patience=None)  # noqa: S608
@@ -71,7 +73,11 @@ class TableRescue:
         if objects.table_type(later, *self._old) is not None:
             key = common_key(later, self._new, self._old)
             if not key:
-                raise InvalidInput("without a primary key nothing tells which rows were deleted", where=str(self._part))
+                raise InvalidInput(
+                    "without a primary key nothing tells which rows were deleted",
+                    where=str(self._part),
+                    remedy="Rescue the table as it was, and compare it yourself",
+                )
             later.execute("SET SESSION foreign_key_checks = 0")
             later.rows(
                 f"DELETE r FROM {quoted(*self._new)} AS r JOIN {quoted(*self._old)} AS l"

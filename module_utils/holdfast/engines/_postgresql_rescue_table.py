@@ -64,7 +64,9 @@ class RelationRescue:
                 copy.rows(f"SELECT 1 FROM {self._new} WHERE ({condition}) LIMIT 1")  # noqa: S608  asked for
             except HoldfastError as error:
                 raise InvalidInput(
-                    f"the condition on the rows cannot be understood: {error.what}", where=str(self._part)
+                    f"the condition on the rows cannot be understood: {error.what}",
+                    where=str(self._part),
+                    remedy="Write what would follow WHERE in a query of this table",
                 ) from None
             copy.run(
                 "SET session_replication_role = replica",
@@ -82,7 +84,9 @@ class RelationRescue:
                 key = comparing.common_key(seen, self._new, self._old)
                 if not key:
                     raise InvalidInput(
-                        "without a primary key nothing tells which rows were deleted", where=str(self._part)
+                        "without a primary key nothing tells which rows were deleted",
+                        where=str(self._part),
+                        remedy="Rescue the table as it was, and compare it yourself",
                     )
                 seen.run(
                     "SET session_replication_role = replica",

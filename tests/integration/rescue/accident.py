@@ -21,7 +21,8 @@ _POSTGRESQL = f"""
     COMMENT ON TABLE {ODD} IS 'kept';
     CREATE TABLE busy (id serial PRIMARY KEY, at timestamptz DEFAULT now());
     CREATE FUNCTION twice(i int) RETURNS int LANGUAGE sql AS 'SELECT i * 2';
-    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := NEW.note || '!'; RETURN NEW; END $$;
+    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.note := NEW.note || '!'; RETURN NEW; END $$;
     CREATE TRIGGER stamped BEFORE UPDATE ON precious FOR EACH ROW EXECUTE FUNCTION stamp();
     CREATE VIEW totals AS SELECT customer, count(*) AS number FROM precious GROUP BY customer;
     CREATE ROLE rescue_role LOGIN PASSWORD '{SECRET}' CONNECTION LIMIT 7;
@@ -89,7 +90,8 @@ def quoted(database: Database, name: str) -> str:
 
 def sql(database: Database, statement: str) -> str:
     """Run a statement in the database of the accident."""
-    return database.sql(statement, NAME)
+    # The client speaks the character set of the login, which need not be the one of the names here.
+    return database.sql(statement if database.is_postgresql else f"SET NAMES utf8mb4; {statement}", NAME)
 
 
 def rows(database: Database, table: str) -> str:

@@ -38,7 +38,7 @@ def test_what_stands_in_the_way_is_named(orders: Database, arguments: tuple, men
 @pytest.mark.parametrize(
     ("arguments", "mentions"),
     [
-        (("--name", "customers"), ("not of the form DATABASE.SCHEMA.TABLE",)),
+        (("--name", "customers"), ("of the form DATABASE.SCHEMA.TABLE",)),
         (("--kind", "event", "--name", "orders.public.x"), ("no event to rescue",)),
     ],
 )
@@ -72,7 +72,10 @@ def test_a_name_that_is_taken_gets_a_further_suffix(orders: Database) -> None:
     first = orders.holdfast("rescue", "--plan", *TABLE)["target"].rpartition(".")[2]
     orders.sql(f'CREATE TABLE public."{first}" ()', "orders")
     try:
-        assert orders.holdfast("rescue", "--plan", *TABLE)["target"].endswith(f"{first}_2")
+        second = orders.holdfast("rescue", "--plan", *TABLE)["target"].rpartition(".")[2]
+        assert second != first
+        assert "_rescued_20" in first
+        assert "_rescued_20" in second
     finally:
         orders.sql(f'DROP TABLE public."{first}"', "orders")
 
@@ -91,16 +94,12 @@ def test_a_killed_rescue_can_be_run_again(shop: Database) -> None:
         assert shop.backup("full")["result"] == "ok"
     arguments = ("--name", "shop.customers", "--time", "latest")
     shop.run(f"setsid holdfast rescue shop {' '.join(arguments)} >/dev/null 2>&1 &")
-    assert (
-        shop.host.run(
-            f"for i in $(seq 1500); do [ -d {shop.state}/scratch/rescue/data ] && exit; sleep 0.02; done; exit 1"
-        ).rc
-        == 0
-    )
+    wait = "for i in $(seq 1500); do [ -d %s/scratch/rescue/data ] && exit; sleep 0.02; done; exit 1"
+    assert shop.host.run(wait, shop.state).rc == 0
     shop.run("pkill -KILL -f 'holdfast [r]escue shop'")
     until(lambda: shop.holdfast("reap") is not None and shop.records(last=1)[0]["job"] == "rescue")
     assert shop.records(last=1)[0]["error"]["code"] == "killed"
-    before = set(shop.sql("SHOW TABLES", "shop").split())
+    before = _tables(shop)
     # As if it had been killed while it loaded.
     shop.sql("CREATE TABLE shop.customers_rescued_half (id INT)")
     half = '{"kind": "table", "path": ["shop", "customers_rescued_half"]}'
@@ -108,8 +107,12 @@ def test_a_killed_rescue_can_be_run_again(shop: Database) -> None:
     record = shop.holdfast("rescue", *arguments)
     table = record["rescue"]["target"].rpartition(".")[2]
     try:
-        assert set(shop.sql("SHOW TABLES", "shop").split()) - before == {table}
+        assert _tables(shop) - before == {table}
         assert shop.sql(f"SELECT count(*) FROM shop.{table}") == shop.sql("SELECT count(*) FROM shop.customers")
         assert_no_scratch(shop)
     finally:
         shop.sql(f"DROP TABLE shop.{table}")
+
+
+def _tables(shop: Database) -> set[str]:
+    return set(shop.sql("SET NAMES utf8mb4; SHOW TABLES", "shop").splitlines())
