@@ -19,6 +19,7 @@ from .listing import expiry_fields, list_backups, list_records
 from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
+from .rescue_command import add_rescue
 from .restore_command import add_restore
 from .restore_test import run as restore_test
 from .status import instance_status
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     _schedulable(test)
 
     add_restore(add, _print)
+    add_rescue(add, _print)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]

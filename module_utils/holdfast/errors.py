@@ -107,6 +107,12 @@ class TargetNotReached(HoldfastError):
     code = "target-not-reached"
 
 
+class NotInBackup(HoldfastError):
+    """What is to be rescued is not in the backup at that moment."""
+
+    code = "not-in-backup"
+
+
 class Refused(HoldfastError):
     """A guard stands in the way of something that destroys; nothing was done."""
 

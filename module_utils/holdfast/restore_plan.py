@@ -104,7 +104,7 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.extend([f"{plan.candidate.backup.id} does not fit: {unfit}"] if unfit else [])
     _look_at_server(plan, adapters)
     _look_at_space(plan)
-    plan.estimate_seconds = _estimate(source, plan.candidate)
+    plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
     return plan
 
 
@@ -228,9 +228,8 @@ def _size_of(directory: str) -> int:
     )
 
 
-def _estimate(source: Instance, candidate: Candidate | None) -> float | None:
+def estimate(source: Instance, size: int | None) -> float | None:
     """Seconds that the newest measured restore would take for this size; None when there was none."""
-    size = candidate.backup.size_bytes if candidate else None
     if not size or not _has_records(source):
         return None
     history = History.read(Records(source))

@@ -32,6 +32,7 @@ from . import _pgbackrest_config as config
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
 from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
 from ._pgbackrest_restore import ArchivedFile, Restore, archived_files, log_range
+from ._pgbackrest_select import chosen_database
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
@@ -257,6 +258,7 @@ class PgBackRest:
         config.check_reachable(repository)
         expected = None if target.ends_early else self.newest_log(repository)
         options = config.repository_options(repository, 1, self.version)
+        options.update(chosen_database(self._run, backup, repository, target))
         where = f"{self._where(repository)}, backup {backup.id}"
         return Restore(self.stanza, options, where, scratch).run(backup, target, expected)
 
