@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .engines.registry import adapters
+from .engines import registry
 from .errors import HoldfastError, InvalidInput, Unsupported
 from .model import Instance
 from .process import die_with_parent
@@ -40,7 +40,7 @@ def run_as_owner(instance: Instance, call: Callable[[], Any]) -> Any:
         )
     # The code of an Ansible module lies in a directory of root's: what is not imported yet, the owner could not read.
     with suppress(Unsupported):
-        adapters(instance.engine)
+        registry.load(instance.engine)
     return _in_child(user, call)
 
 

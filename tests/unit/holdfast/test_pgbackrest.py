@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ansible.module_utils.holdfast.errors import InvalidInput, Unsupported, Wron
 from ansible.module_utils.holdfast.model import Backup, BackupType, Repository
 from ansible.module_utils.holdfast.process import Result
 from ansible.module_utils.holdfast.tools import _pgbackrest_config as config
+from ansible.module_utils.holdfast.tools import _pgbackrest_version as versions
 from ansible.module_utils.holdfast.tools._pgbackrest_errors import failure, spooled_error, words
 from ansible.module_utils.holdfast.tools._pgbackrest_info import backup_of, chain
 from ansible.module_utils.holdfast.tools._pgbackrest_verify import damaged_segments, log_gaps, verdict
@@ -46,7 +48,30 @@ SFTP = Repository(
     [("pgBackRest 2.45\n", (2, 45)), ("pgBackRest 2.55.1", (2, 55, 1)), ("pgBackRest 2.60dev", (2, 60))],
 )
 def test_version(text: str, version: tuple[int, ...]) -> None:
-    assert config.parse_version(text) == version
+    assert versions.parse(text) == version
+
+
+def test_the_version_is_asked_for_once_until_the_program_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, asked = tmp_path / "pgbackrest", tmp_path / "asked"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    orders = an_instance(str(tmp_path))
+
+    def install(version: str) -> None:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"#!/bin/sh\necho pgBackRest {version}; echo x >> {asked}\n")
+        fresh.chmod(0o755)
+        os.utime(fresh, (0, 0))  # as a package does
+        fresh.rename(program)
+
+    install("2.45")
+    assert [versions.installed(orders) for _ in range(3)] == [(2, 45)] * 3
+    assert asked.read_text() == "x\n"
+    install("2.55")
+    assert [versions.installed(orders) for _ in range(3)] == [(2, 55)] * 3
+    assert asked.read_text() == "x\nx\n"
 
 
 def test_block_incremental_where_the_version_has_it() -> None:
@@ -323,7 +348,7 @@ class Recorded(PgBackRest):
 
     def __init__(self, stored: Sequence[Mapping[str, Any]], version: tuple[int, ...] = (2, 55)) -> None:
         super().__init__(an_instance(), cast("Any", FakeEngine()))
-        self._version = version
+        self.version = version
         self.stored = stored
         self.commands: list[list[str]] = []
         self.reports: dict[str, str] = {}
