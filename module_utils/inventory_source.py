@@ -7,9 +7,7 @@ with 0 when there is none, with 1 when there are some, and with 2 when the inven
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +21,7 @@ else:
 
 if TYPE_CHECKING:
     from ansible.parsing.dataloader import DataLoader
+    from ansible.vars.hostvars import HostVars
 
 ENCRYPTED = "{{ encrypted }}"  # stands for a value of a vault: a template to validation
 
@@ -77,6 +76,7 @@ def read(sources: Sequence[str]) -> Source:
         from ansible.errors import AnsibleError
         from ansible.inventory.manager import InventoryManager
         from ansible.parsing.dataloader import DataLoader
+        from ansible.vars.hostvars import HostVars
         from ansible.vars.manager import VariableManager
     except ModuleNotFoundError:
         raise InvalidInput(
@@ -93,41 +93,21 @@ def read(sources: Sequence[str]) -> Source:
         raise InvalidInput(
             str(error), where=", ".join(sources), remedy=f"ansible-inventory -i {sources[0]} --list says more"
         ) from None
-    variables = VariableManager(loader=loader, inventory=manager)
+    return loaded(HostVars(manager, VariableManager(loader=loader, inventory=manager), loader))
+
+
+def loaded(hostvars: HostVars) -> Source:
+    """The inventory that Ansible has read: ``hostvars`` of a play."""
+    from ansible.errors import AnsibleError
+
     hosts: dict[str, Mapping[str, Any]] = {}
     problems = []
-    for host in manager.get_hosts():
+    for name in hostvars:
         try:
-            hosts[host.name] = variables.get_vars(host=host, include_hostvars=False)
+            hosts[name] = hostvars.raw_get(name)
         except AnsibleError as error:
-            problems.append(_unreadable(host.name, error))
+            problems.append(_unreadable(name, error))
     return Source(hosts, _once(problems))
-
-
-def read_apart(sources: Sequence[str], *, config: str = "") -> dict[str, Any]:
-    """``problems`` and ``instances`` of inventories, read by a Python process of its own.
-
-    A module cannot read them in its own process: it runs with the few files of Ansible that were shipped with it.
-    ``config`` is the path of Ansible's configuration. Raises InvalidInput as ``read`` does.
-    """
-    program = "import sys; sys.path.append(sys.argv.pop(1)); import inventory_source; sys.exit(inventory_source.main())"
-    environment = {**os.environ, **({"ANSIBLE_CONFIG": config} if config else {})}
-    done = subprocess.run(
-        [sys.executable, "-c", program, os.path.dirname(__file__), "--json", "--", *sources],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        words = " ".join(done.stderr.split())[-500:]
-        raise InvalidInput(f"the inventory cannot be read: {words}", where=", ".join(sources)) from None
-    if "error" in found:
-        error = found["error"]
-        raise InvalidInput(error["what"], where=error["where"], remedy=error["remedy"])
-    return found
 
 
 def _unlock(loader: DataLoader) -> None:
@@ -193,24 +173,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check the inventories of the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="inventory_source.py", description="Check an inventory, reaching no host.")
     parser.add_argument("inventory", nargs="+", help="file or directory; several are merged as Ansible merges them")
-    parser.add_argument("--json", action="store_true", help="print problems and instances as JSON")
     options = parser.parse_args(argv)
     name = ", ".join(options.inventory)
     try:
         source = read(options.inventory)
     except InvalidInput as error:
-        print(
-            json.dumps({"error": error.as_dict()}) if options.json else error,
-            file=sys.stdout if options.json else sys.stderr,
-        )
+        print(error, file=sys.stderr)
         return 2
-    problems, instances = source.check(), inventory.instances(source.plain())
-    if options.json:
-        print(json.dumps({"problems": [problem.as_dict() for problem in problems], "instances": instances}, indent=2))
-    elif problems:
+    problems = source.check()
+    if problems:
         print(*problems, sep="\n")
         print(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
     else:
+        instances = inventory.instances(source.plain())
         print(f"{name}: no problems in {sum(map(len, instances.values()))} instances on {len(instances)} hosts")
     return 1 if problems else 0
 

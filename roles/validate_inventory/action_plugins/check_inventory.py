@@ -1,0 +1,31 @@
+"""Checks the inventory that the play runs with, as Ansible has read it: a file read once more takes its time again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+# Ansible finds this directory for what it ships to hosts, not for what runs inside itself.
+sys.path.append(str(Path(__file__).resolve().parents[3] / "module_utils"))
+
+import inventory_source
+from holdfast.inventory import InvalidInventory
+
+
+class ActionModule(ActionBase):
+    """Fails with every mistake at once, each with its file and line. Takes no arguments."""
+
+    _VALID_ARGS = frozenset()
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """See the base class. ``problems`` are those of the message as data."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        problems = inventory_source.loaded((task_vars or {})["hostvars"]).check()
+        result.update(changed=False, problems=[problem.as_dict() for problem in problems])
+        if problems:
+            result.update(failed=True, msg=str(InvalidInventory(problems)))
+        return result
