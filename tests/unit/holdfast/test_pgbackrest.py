@@ -161,7 +161,9 @@ GARBLED = (
     [
         (29, GARBLED, "WrongKey"),
         (95, "ERROR: [095]: unable to flush", "WrongKey"),
-        (55, NO_INFO, "RepositoryUnavailable"),
+        (55, NO_INFO, "RepositoryMissing"),
+        (55, NO_INFO.replace("FileMissingError", "HostConnectError"), "RepositoryUnavailable"),
+        (103, "ERROR: [103]: unable to find a valid repository", "RepositoryUnavailable"),
         (55, "ERROR: [055]: unable to open missing file '/b/backup/orders/2026F/x.zst' for read", "CorruptBackup"),
         (50, "ERROR: [050]: unable to acquire lock on file '/l/orders-backup.lock': busy", "Busy"),
         (
