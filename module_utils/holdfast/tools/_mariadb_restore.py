@@ -93,6 +93,12 @@ class Restore:
 
     def _roll_forward(self, engine: MariaDB, backup: Backup, target: RestoreTarget) -> None:
         if not backup.log_stop:
+            if target.time:
+                raise CorruptBackup(
+                    f"no log rolls backup {backup.id} forward: the server wrote none when it was taken",
+                    where=backup.repository,
+                    remedy="Restore it as it is; a service level with log: continuous allows a restore to a time",
+                )
             return
         name, offset = binlog.parse_position(backup.log_stop)
         holders = rules.saved(self._snapshots)

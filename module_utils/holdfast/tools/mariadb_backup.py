@@ -25,7 +25,7 @@ from ..errors import (
     ServerUnavailable,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, ServerInfo, Verification
+from ..model import Backup, BackupType, Instance, Job, Repository, RestoreTarget, ServerInfo, Verification
 from ..process import require
 from ..repositories.pipes import Command
 from ..repositories.restic import Restic, Snapshot
@@ -56,6 +56,8 @@ class MariaDBBackup:
         return Restic(self.instance, repository)
 
     def notes(self) -> list[str]:
+        if not self._logged:
+            return []
         found = []
         sync, updates, encrypted = self.engine.row("SELECT @@sync_binlog, @@log_slave_updates, @@encrypt_binlog")
         if not sync:
@@ -72,9 +74,12 @@ class MariaDBBackup:
     def files(self) -> list[File]:
         for program in _PROGRAMS:
             require(program)
-        return [File(self.engine.configuration_file(), render(dict(self.server_settings(), log_bin="mysql-bin")))]
+        wanted = self.server_settings()
+        return [File(self.engine.configuration_file(), render(dict(wanted, log_bin="mysql-bin")))] if wanted else []
 
     def server_settings(self) -> Mapping[str, str]:
+        if not self._logged:
+            return {}  # a backup is consistent by itself
         # Without an expiry a log that was just switched on would fill the disk.
         return {"log_bin": "ON", "binlog_format": "MIXED", "binlog_expire_logs_seconds": "864000"}
 
@@ -197,6 +202,10 @@ class MariaDBBackup:
                 raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=store.where)
             chain.insert(0, known[chain[0].parent])
         return Restore(store, snapshots, scratch).run(chain, target)
+
+    @property
+    def _logged(self) -> bool:
+        return self.instance.service_level.runs(Job.LOG)
 
     def _log(self) -> BinaryLog:
         return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))
