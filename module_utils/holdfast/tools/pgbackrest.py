@@ -32,7 +32,7 @@ from ..owner import run_as_owner
 from . import _pgbackrest_config as config
 from . import _pgbackrest_version as versions
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
-from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
+from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, segment_size, status
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
@@ -213,7 +213,9 @@ class PgBackRest:
         for archive in found["archive"]:
             names = [name for name in self._archived(repository, archive["id"]) if name not in unreadable]
             labels = [raw for raw in stored.values() if raw["database"]["id"] == archive["database"]["id"]]
-            holes, broken = log_gaps(names, labels, self.engine.segment_size())
+            # What is stored can be verified when nothing but the repository is left.
+            size = segment_size(labels) or self.engine.segment_size()
+            holes, broken = log_gaps(names, labels, size)
             problems.extend(holes)
             damaged.update(broken)
         for label in present:

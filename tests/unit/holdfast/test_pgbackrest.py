@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import pytest
 from ansible.module_utils.holdfast import errors
+from ansible.module_utils.holdfast.engines import _postgresql_wal as wal
 from ansible.module_utils.holdfast.errors import InvalidInput, Unsupported, WrongKey
 from ansible.module_utils.holdfast.model import Backup, BackupType, Repository
 from ansible.module_utils.holdfast.process import Result
 from ansible.module_utils.holdfast.tools import _pgbackrest_config as config
 from ansible.module_utils.holdfast.tools import _pgbackrest_version as versions
 from ansible.module_utils.holdfast.tools._pgbackrest_errors import failure, spooled_error, words
-from ansible.module_utils.holdfast.tools._pgbackrest_info import backup_of, chain
+from ansible.module_utils.holdfast.tools._pgbackrest_info import backup_of, chain, segment_size
 from ansible.module_utils.holdfast.tools._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from ansible.module_utils.holdfast.tools.pgbackrest import PgBackRest
 
@@ -322,6 +323,20 @@ def test_a_listed_backup() -> None:
     assert backup.started == datetime.fromtimestamp(1795322315, UTC)
     assert backup.error is None
     assert backup_of(dict(raw("20261122-043835F"), error=True), "local").error
+
+
+@pytest.mark.parametrize("size", [1 << 20, 16 << 20, 64 << 20, 1 << 30])
+def test_the_size_of_a_segment_is_in_the_listing(size: int) -> None:
+    def taken(position: int) -> dict[str, Any]:
+        name = wal.Segment(1, position // size).name(size)
+        return {"lsn": {"start": wal.format_lsn(position)}, "archive": {"start": name}}
+
+    assert segment_size([taken(size + 40)]) == size
+    assert segment_size([taken((5 << 32) + 40), taken((7 << 32) + 3 * size + 4096)]) == size
+    # At the beginning of a log, and of every 4 GiB of it, any size would do.
+    assert segment_size([taken((5 << 32) + 40)]) is None
+    assert segment_size([]) is None
+    assert segment_size([{"lsn": None, "archive": {"start": None, "stop": None}}]) is None
 
 
 F1, I1, D1, F2 = (
