@@ -138,13 +138,14 @@ class Lab:
     def __init__(self, root):
         self.root = root
         self.jobs = Jobs()
-        self.servers = {name: Server(name, root) for name in ("orders", "shop")}
+        self.servers = {name: Server(name, root) for name in ("orders", "shop", "sales")}
 
     def instance(self, name="orders", schedule=None, **changes):
         return fakes.instance(
             self.root / "state" / name,
             name=name,
             os_user="root",
+            port=5432 if name == "orders" else 5433,
             repositories=(
                 Repository("local", "posix", {"path": str(self.root / "repo")}, {"passphrase": "s3cret-local"}),
             ),
@@ -283,6 +284,33 @@ def test_a_removed_instance_loses_its_jobs_and_keeps_its_data(lab):
     assert "tool-shop.conf, which its server uses" in outcome.notes[0]
     again = lab.run(orders)
     assert (again.changed, again.notes) == (False, [])
+
+
+@pytest.mark.parametrize("trouble", ["", "server down", "restart needed"])
+def test_a_renamed_instance_leaves_no_secret_behind_that_its_server_does_not_use(lab, trouble):
+    orders, shop, sales = lab.instance(), lab.instance("shop"), lab.instance("sales")
+    for server in lab.servers.values():
+        server.parameters["archive_mode"][0] = "on"
+    lab.run(orders, shop)
+    old, new = lab.root / "tool-shop.conf", lab.root / "tool-sales.conf"
+    if trouble == "server down":
+        lab.servers["sales"].errors["server"] = ServerUnavailable("the server does not answer")
+    elif trouble:
+        lab.servers["sales"].parameters["archive_mode"][0] = "off"
+    checked = lab.check(orders, sales)
+    done = lab.run(orders, sales)
+    shown = [str(old) in {part["after_header"] for part in outcome.diff} for outcome in (checked, done)]
+    assert shown == [not trouble] * 2
+    assert (old.exists(), new.exists()) == (bool(trouble), True)
+    assert ("tool-shop.conf, which its server uses" in str(done.notes)) is False
+    lab.servers["sales"].errors.clear()
+    assert lab.run(orders, sales).changed is (trouble == "server down")
+    lab.servers["sales"].restart()
+    lab.run(orders, sales)
+    assert not old.exists()
+    assert new.exists()
+    assert not lab.run(orders, sales).changed
+    assert (lab.root / "tool-orders.conf").exists()
 
 
 def test_an_instance_that_comes_back_is_set_up_again(lab):
