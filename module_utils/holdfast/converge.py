@@ -156,12 +156,13 @@ def _plan_host(made: Plan) -> None:
 def _plan_instance(made: Plan, instance: Instance) -> None:
     name = instance.name
     changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
+    has_place = all(change is None or change.before for change in changes)
     changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
     own = [*render(instance), *made.scheduler.files(instance)]
     tools, unknown = _tool_files(instance)
     changes.extend(host.file_change(file, made.manifest) for file in own)
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
-    configured = not configuring and not unknown
+    configured = has_place and not configuring and not unknown
     found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
     planned = {change.subject for _, change in made.changes}
     made.changes.extend((name, item) for item in [*changes, *configuring] if item and item.subject not in planned)

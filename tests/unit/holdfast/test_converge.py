@@ -96,10 +96,12 @@ class Adapters:
     def files(self):
         if self.server.missing_program:
             raise NotInstalled("tool is not installed")
-        return [self.server.tool_file]
+        return [self.server.tool_file] if self.server.tool_file else []
 
     def is_initialised(self, _repository):
-        assert os.path.exists(self.server.tool_file.path), "a repository is asked before its tool is configured"
+        assert os.path.isdir(self.instance.state_directory), "a tool is run before it has a place to work in"
+        file = self.server.tool_file
+        assert file is None or os.path.exists(file.path), "a repository is asked before its tool is configured"
         self.server.fail("repository")
         return self.server.initialised
 
@@ -211,6 +213,13 @@ def test_a_first_run_does_everything_and_a_second_nothing(lab):
     assert lab.tree() == before
     assert lab.jobs.calls == ["show"]
     assert len(lab.servers["orders"].done) == 4
+
+
+def test_a_tool_that_needs_no_file_finds_its_directories(lab):
+    lab.servers["orders"].tool_file = None
+    assert lab.check(lab.instance()).failures == []
+    assert lab.run(lab.instance()).failures == []
+    assert not lab.run(lab.instance()).changed
 
 
 def test_check_mode_changes_nothing_and_tells_what_the_run_then_does(lab):
