@@ -20,8 +20,8 @@ else:
     from holdfast.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
-    from ansible.vars.hostvars import HostVars
 
 ENCRYPTED = "{{ encrypted }}"  # stands for a value of a vault: a template to validation
 
@@ -76,8 +76,6 @@ def read(sources: Sequence[str]) -> Source:
         from ansible.errors import AnsibleError
         from ansible.inventory.manager import InventoryManager
         from ansible.parsing.dataloader import DataLoader
-        from ansible.vars.hostvars import HostVars
-        from ansible.vars.manager import VariableManager
     except ModuleNotFoundError:
         raise InvalidInput(
             "this Python has no Ansible",
@@ -93,20 +91,24 @@ def read(sources: Sequence[str]) -> Source:
         raise InvalidInput(
             str(error), where=", ".join(sources), remedy=f"ansible-inventory -i {sources[0]} --list says more"
         ) from None
-    return loaded(HostVars(manager, VariableManager(loader=loader, inventory=manager), loader))
+    return loaded(manager, loader)
 
 
-def loaded(hostvars: HostVars) -> Source:
-    """The inventory that Ansible has read: ``hostvars`` of a play."""
+def loaded(manager: InventoryManager, loader: DataLoader) -> Source:
+    """The inventory that Ansible has read. The process must be one of its own: it forgets what ``-e`` said."""
     from ansible.errors import AnsibleError
+    from ansible.vars.manager import VariableManager
 
+    variables = VariableManager(loader=loader, inventory=manager)
+    # It would stand for every host, also for those that the play leaves out, and hide what is written for them.
+    variables.extra_vars.clear()
     hosts: dict[str, Mapping[str, Any]] = {}
     problems = []
-    for name in hostvars:
+    for host in manager.get_hosts(ignore_limits=True, ignore_restrictions=True):
         try:
-            hosts[name] = hostvars.raw_get(name)
+            hosts[host.name] = variables.get_vars(host=host, include_hostvars=False)
         except AnsibleError as error:
-            problems.append(_unreadable(name, error))
+            problems.append(_unreadable(host.name, error))
     return Source(hosts, _once(problems))
 
 

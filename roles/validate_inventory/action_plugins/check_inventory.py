@@ -24,7 +24,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """See the base class. ``problems`` are those of the message as data."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        problems = inventory_source.loaded((task_vars or {})["hostvars"]).check()
+        # A task runs in a process of its own, and nothing but this one knows the inventory manager there.
+        manager = (task_vars or {})["hostvars"]._inventory  # noqa: SLF001
+        problems = inventory_source.loaded(manager, self._loader).check()
         result.update(changed=False, problems=[problem.as_dict() for problem in problems])
         if problems:
             result.update(failed=True, msg=str(InvalidInventory(problems)))

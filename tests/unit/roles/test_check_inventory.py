@@ -50,8 +50,13 @@ def test_a_right_inventory_passes_in_check_mode_too(tmp_path: Path) -> None:
     assert "ok=2 " in done.stdout
 
 
+def test_the_command_line_is_no_inventory(tmp_path: Path) -> None:
+    done = play(tmp_path, HOSTS.replace("db1:", "db2: {}\n    db1:"), "-e", '{"db_instances": [{"name": "orders"}]}')
+    assert done.returncode == 0, done.stdout
+
+
 def test_all_problems_are_told_with_file_and_line(tmp_path: Path) -> None:
-    done = play(tmp_path, HOSTS.replace("mariadb", "clay-tablets\n          port: 0"))
+    done = play(tmp_path, HOSTS.replace("mariadb", "clay-tablets\n          port: 0"), "--limit", "localhost")
     assert done.returncode == 2
     assert "2 problems in the inventory" in done.stdout
     for place in ("hosts.yml:10: db_instances[orders].engine", "hosts.yml:11: db_instances[orders].port"):
