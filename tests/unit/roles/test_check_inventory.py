@@ -56,7 +56,7 @@ def test_the_command_line_is_no_inventory(tmp_path: Path) -> None:
 
 
 def test_all_problems_are_told_with_file_and_line(tmp_path: Path) -> None:
-    done = play(tmp_path, HOSTS.replace("mariadb", "clay-tablets\n          port: 0"), "--limit", "localhost")
+    done = play(tmp_path, HOSTS.replace("mariadb", "clay-tablets\n          port: 0"), "--limit", "localhost,db1")
     assert done.returncode == 2
     assert "2 problems in the inventory" in done.stdout
     for place in ("hosts.yml:10: db_instances[orders].engine", "hosts.yml:11: db_instances[orders].port"):
