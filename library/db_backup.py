@@ -57,6 +57,13 @@ options:
       options:
         description: Options of the backup tool and time limits of jobs.
         type: dict
+      depends_on:
+        description: Names of instances that must be recovered before this one. Nothing on the host uses it.
+        type: list
+        elements: str
+      business:
+        description: What an outage means, for the disaster-recovery plan. Nothing on the host uses it.
+        type: dict
   service_levels:
     description: Service levels by name, in addition to those that Holdfast brings.
     type: dict
@@ -125,11 +132,20 @@ options:
           key_secret:
             description: The access key itself.
             type: str
+          escrow:
+            description: Where a copy of the passphrase is kept, for the plan. Nothing on the host uses it.
+            type: str
   scheduler:
     description: What starts the jobs.
     type: str
     choices: [systemd, cron]
     default: systemd
+  configure_only:
+    description:
+      - Only install the runner and the configuration of instances, so that their backups can be read here.
+      - Servers, repositories and schedule are left alone. For a host that has yet to be filled by a restore.
+    type: bool
+    default: false
   restart:
     description:
       - Names of instances whose server may be restarted, if a parameter that backups need takes a restart.
@@ -248,6 +264,7 @@ ARGUMENTS = {
     "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
     "scheduler": {"type": "str", "choices": ["systemd", "cron"], "default": "systemd"},
     "restart": {"type": "list", "elements": "str", "default": []},
+    "configure_only": {"type": "bool", "default": False},
 }
 
 
@@ -256,7 +273,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         instances = resolve(variables(module.params))
-        plan = converge.plan(instances, module.params["scheduler"], restart=module.params["restart"])
+        plan = converge.plan(
+            instances,
+            module.params["scheduler"],
+            restart=module.params["restart"],
+            configure_only=module.params["configure_only"],
+        )
         outcome = converge.preview(plan) if module.check_mode else converge.apply(plan)
     except HoldfastError as error:
         module.fail_json(msg=str(error), failures=[error.as_dict()], instances={}, restart_required=[], notes=[])

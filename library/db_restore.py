@@ -92,6 +92,13 @@ options:
           options:
             description: Options of the backup tool and time limits of jobs.
             type: dict
+          depends_on:
+            description: Names of instances that must be recovered before this one. A restore does not use it.
+            type: list
+            elements: str
+          business:
+            description: What an outage means. A restore does not use it.
+            type: dict
       service_levels:
         description: Service levels by name, in addition to those that Holdfast brings.
         type: dict
@@ -159,6 +166,9 @@ options:
                 type: str
               key_secret:
                 description: The access key itself.
+                type: str
+              escrow:
+                description: Where a copy of the passphrase is kept. A restore does not use it.
                 type: str
   backup:
     description: Name of the backup. The default is the newest that ends before the target.

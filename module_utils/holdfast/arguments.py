@@ -14,6 +14,8 @@ INSTANCE: dict[str, dict[str, Any]] = {
     "os_user": {"type": "str"},
     "socket_directory": {"type": "path"},
     "options": {"type": "dict"},
+    "depends_on": {"type": "list", "elements": "str"},
+    "business": {"type": "dict"},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "type": {"type": "str", "required": True},
@@ -32,6 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "passphrase": {"type": "str", "no_log": True},
     "key_id": {"type": "str", "no_log": True},
     "key_secret": {"type": "str", "no_log": True},
+    "escrow": {"type": "str"},
 }
 REPOSITORY: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},

@@ -5,7 +5,7 @@ from __future__ import annotations
 BASH = """\
 _holdfast() {
     local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-    local commands="backup list status verify expire restore-test restore rescue records reap completion"
+    local commands="backup list status verify expire restore-test restore rescue records metrics reap completion"
     case "$previous" in
         --type) COMPREPLY=($(compgen -W "full differential incremental log logical archive" -- "$current")); return ;;
         --kind)
@@ -24,9 +24,10 @@ _holdfast() {
             restore-test) options+=" --backup --repository --scheduled" ;;
             restore)
                 options+=" --plan --confirm --time --position --transaction --point --consistent --timeline --source"
-                options+=" --backup --repository --delta --drop-previous --disconnect --no-check" ;;
+                options+=" --backup --repository --delta --drop-previous --disconnect --create --no-check" ;;
             rescue) options+=" --kind --name --time --where --deleted-until --replace --confirm --plan" ;;
             records) options+=" --last" ;;
+            metrics) options+=" --output" ;;
             reap) options+=" --scheduled" ;;
         esac
         COMPREPLY=($(compgen -W "$options" -- "$current"))

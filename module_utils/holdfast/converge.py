@@ -43,6 +43,7 @@ class Plan:
     failures: list[HoldfastError] = field(default_factory=list)
     lacking: dict[str, list[HoldfastError]] = field(default_factory=dict)  # programs that tools of an instance miss
     notes: list[str] = field(default_factory=list)
+    configure_only: bool = False
 
     def host_diff(self) -> list[dict[str, str]]:
         """Changes of files and jobs, in before and after form."""
@@ -69,14 +70,17 @@ class Outcome:
         return bool(self.diff)
 
 
-def plan(instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = ()) -> Plan:
+def plan(
+    instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = (), configure_only: bool = False
+) -> Plan:
     """What the host lacks for these instances. Changes nothing; root runs it.
 
-    ``restart`` names the instances whose server may be restarted where a parameter needs it. What goes wrong for one
-    instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the host has
-    no such scheduler, or something that is not Holdfast's is in its place.
+    ``restart`` names the instances whose server may be restarted where a parameter needs it. ``configure_only`` leaves
+    servers, repositories and schedule alone: what is left lets the runner read backups, and write none. What goes wrong
+    for one instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the
+    host has no such scheduler, or something that is not Holdfast's is in its place.
     """
-    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read())
+    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read(), configure_only=configure_only)
     made.scheduler.check()
     _plan_host(made)
     for instance in instances:
@@ -143,7 +147,7 @@ def preview(made: Plan) -> Outcome:
 def _plan_host(made: Plan) -> None:
     changes: list[Change | None] = [directory.change() for directory in host.host_directories()]
     changes.extend(host.runner_changes())
-    scheduling = made.scheduler.host_files() if made.instances else []
+    scheduling = made.scheduler.host_files() if made.instances and not made.configure_only else []
     for file in [*host.host_files(made.instances), *scheduling]:
         made.wanted.host.append(file.path)
         changes.append(host.file_change(file, made.manifest))
@@ -155,7 +159,12 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     name = instance.name
     changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
     changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
-    own = [*render(instance), *made.scheduler.files(instance)]
+    own = [*render(instance), *([] if made.configure_only else made.scheduler.files(instance))]
+    if made.configure_only:
+        changes.extend(host.file_change(file, made.manifest) for file in own)
+        made.changes.extend((name, change) for change in changes if change)
+        made.wanted.instances[name] = sorted(file.path for file in own)
+        return
     tools, unknown = _tool_files(instance)
     changes.extend(host.file_change(file, made.manifest) for file in own)
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from .locks import job_lock
 from .model import Instance, Job, Reached
 from .owner import Ask, run_as_owner, run_with_root
 from .records import Record
-from .restore_plan import Candidate, Plan, candidates, make_plan
+from .restore_plan import Candidate, Plan, candidates, make_plan, version_of_newest
 from .restore_request import Assertion, Request
 from .tools.base import Restored, Tool
 from .units import format_instant, utcnow
@@ -72,10 +72,15 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
     began = time.monotonic()
     with Adapters(instance) as adapters, job_lock(instance, Job.LOG, _LOCK_WAIT):
         tool = _tool(instance, adapters.engine, request)
-        notes = [] if request.source else _save_last_log(adapters)
+        if request.create:
+            record["created"] = ask("create", version_of_newest(tool, request.source or instance))
+        notes = [] if request.source or request.create else _save_last_log(adapters)
         planned = make_plan(instance, adapters, tool, request)
         planned.notes.extend(notes)
+        level = instance.service_level
         measured = record["restore"] = planned.fields()
+        measured["rto_target_seconds"] = level.rto.total_seconds()
+        measured["rpo_target_seconds"] = level.rpo.total_seconds()
         _refuse(planned)
         adapters.engine.close()
         if planned.place.running:
@@ -83,14 +88,14 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
             ask("stop")
         reached = _make_aside(planned, tool, adapters.engine, record, ask)
         if not request.delta:
-            ask("swap", planned.previous)
+            ask("swap", planned.moment)
         ask("start")
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
         log.info("%s is in service again, restored to %s", instance.name, reached.position)
         problems = _afterwards(instance, adapters, reached, request, measured)
         if not request.keep_previous and not request.delta and not problems:
-            ask("drop", planned.previous)
+            ask("drop", planned.moment)
         ask("tidy")
     if problems:
         raise CheckFailed(
@@ -139,7 +144,8 @@ def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: 
     """Restore, recover and examine beside the live data; on failure put back in service what was there."""
     request, measured = planned.request, record["restore"]
     ask("prepare")
-    directory, size = os.path.join(planned.room, "restore"), int(measured.get("size_bytes") or 0)
+    directory = os.path.join(planned.place.room(planned.instance.name), "restore")
+    size = int(measured.get("size_bytes") or 0)
     staging = engine.staging(directory, expected_size=size, onto_live=request.delta)
     try:
         staging.destroy()  # of a restore that was interrupted
@@ -184,7 +190,9 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Res
             log.warning("%s cannot be restored, trying the one before it: %s", candidate.backup.id, error)
             measured.setdefault("fallback", []).append({"backup": candidate.backup.id, "error": str(error)})
             if isinstance(error, CorruptBackup):
-                damaged = record.setdefault("verified", {}).setdefault(candidate.repository.name, {"damaged": {}})
+                damaged = record.setdefault("verified", {}).setdefault(
+                    candidate.repository.name, {"intact": [], "damaged": {}, "problems": []}
+                )
                 damaged["damaged"][candidate.backup.id] = error.what
             staging.destroy()
     assert failed is not None
@@ -203,6 +211,11 @@ def _note_candidate(
 
 def _examine(planned: Plan, server: Engine, measured: dict[str, Any]) -> None:
     problems: list[str] = []
+    marker = server.newest_marker()
+    if marker:
+        measured["marker"] = {"id": marker.id, "written": format_instant(marker.written)}
+        measured["rpo_seconds"] = round(max(0.0, (utcnow() - marker.written).total_seconds()), 1)
+    measured["tables"] = len(server.tables())
     target, found = planned.request.target, measured["reached"]["time"]
     if target.time and found and found > str(format_instant(target.time)):
         problems.append(f"the server recovered to {found}, beyond the target {format_instant(target.time)}")
@@ -248,8 +261,7 @@ def _afterwards(
     attempt("its log does not go on", lambda: adapters.engine.adopt(reached))
     if instance.service_level.log_interval is not None:
         measured["log_proven"] = attempt("its log does not arrive", adapters.physical.prove_log)
-    marker = attempt("no marker could be written", adapters.engine.write_marker)
-    measured["marker"] = {"id": marker.id, "written": format_instant(marker.written)} if marker else None
+    attempt("no marker could be written", adapters.engine.write_marker)
     for item in request.assertions:
         if item.url:
             answer = restore_place.probe(item)
@@ -259,9 +271,3 @@ def _afterwards(
     measured["rebuild"] = measured["replicas"]
     measured["finished"] = format_instant(utcnow())
     return problems
-
-
-def follow_up(record: Record) -> Mapping[str, Any]:
-    """What must be done after a restore that is in service, for reports: replicas to be made anew, a full backup."""
-    measured = record.get("restore", {})
-    return {"rebuild": measured.get("rebuild", []), "full_backup": bool(measured.get("in_service"))}

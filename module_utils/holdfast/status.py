@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import schedule
+from . import forecast, schedule
 from .adapters import Adapters
-from .errors import Busy, HoldfastError
+from .errors import Busy, HoldfastError, Refused
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
@@ -55,6 +55,7 @@ def instance_status(instance: Instance) -> dict[str, Any]:
         )
     _jobs(instance, history, found)
     _restore_test(history, found)
+    _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
     now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     found["next_runs"] = {
@@ -165,7 +166,7 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
     for job, last in history.last.items():
-        if last["result"] == "failed" and last["error"]["code"] != Busy.code:
+        if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
             severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
     for scheduled, cron in instance.service_level.schedule.items():
@@ -199,3 +200,10 @@ def _restore_test(history: History, found: dict[str, Any]) -> None:
     found["restore_test"] = dict(
         record.get("restore_test", {}), finished=record["finished"], result=record["result"], error=record.get("error")
     )
+
+
+def _forecast(instance: Instance, found: dict[str, Any]) -> None:
+    expected = forecast.of_instance(instance)
+    found["rto"].update(expected.as_dict())
+    for text in forecast.problems(expected, instance.service_level.rto, utcnow().date()):
+        _problem(found, "warning", text)

@@ -17,6 +17,7 @@ Data = Union[bytes, mmap.mmap]
 
 MAGIC = b"\xfebin"
 _HEADER = struct.Struct("<IBIIIH")  # time, type, server id, size, end position, flags
+_TIME_KIND_SIZE = struct.Struct("<IB4xI")
 _LISTED = struct.Struct("<IIQ")  # domain, server, sequence number
 _GTID_BODY = struct.Struct("<QIB")  # sequence number, domain, flags
 _NAME = re.compile(r"^(?P<base>.+)\.(?P<number>\d{6,})$")
@@ -70,11 +71,7 @@ class Transaction(NamedTuple):
         return f"{self.domain}-{self.server}-{self.sequence}"
 
 
-class _Event(NamedTuple):
-    time: int
-    kind: int
-    start: int
-    end: int
+_Event = tuple[int, int, int, int]  # time, type, start, end
 
 
 def split_name(name: str) -> tuple[str, int]:
@@ -131,8 +128,8 @@ def read(path: str, *, complete: bool = False) -> LogFile | None:
         first = next(_events(data), None)
         if first is None:
             return None
-        size = max(event.end for event in _events(data)) if complete else len(data)
-        return LogFile(created=first.time, name=os.path.basename(path), size=size)
+        size = max(end for *_, end in _events(data)) if complete else len(data)
+        return LogFile(created=first[0], name=os.path.basename(path), size=size)
 
 
 def first_change(path: str, start: int = len(MAGIC)) -> int | None:
@@ -141,7 +138,7 @@ def first_change(path: str, start: int = len(MAGIC)) -> int | None:
     Raises OSError when the file cannot be read.
     """
     with _mapped(path) as data:
-        return next((event.time for event in _events(data, start) if event.kind not in _HOUSEKEEPING), None)
+        return next((time for time, kind, _, _ in _events(data, start) if kind not in _HOUSEKEEPING), None)
 
 
 def unsaved_change(paths: Sequence[str], start: int) -> int | None:
@@ -157,21 +154,26 @@ def unsaved_change(paths: Sequence[str], start: int) -> int | None:
 def newest_event(path: str, end: int) -> int:
     """Time of the newest event before ``end``; 0 when there is none."""
     with _mapped(path) as data:
-        return max((event.time for event in _events(data) if event.end <= end), default=0)
+        return max((time for time, _, _, stop in _events(data) if stop <= end), default=0)
 
 
 def gtids_before(path: str) -> dict[int, str]:
     """The newest GTID of each domain when the file was begun, by domain."""
     with _mapped(path) as data:
-        for event in _events(data):
-            if event.kind == _GTID_LIST:
-                (count,) = struct.unpack_from("<I", data, event.start + _HEADER.size)
-                bodies = (event.start + _HEADER.size + 4 + _LISTED.size * number for number in range(count & 0xFFFFFFF))
+        for _, kind, start, _ in _events(data):
+            if kind == _GTID_LIST:
+                (count,) = struct.unpack_from("<I", data, start + _HEADER.size)
+                bodies = (start + _HEADER.size + 4 + _LISTED.size * number for number in range(count & 0xFFFFFFF))
                 listed = (_LISTED.unpack_from(data, offset) for offset in bodies)
                 return {domain: f"{domain}-{server}-{sequence}" for domain, server, sequence in listed}
-            if event.kind not in _HOUSEKEEPING:
+            if kind not in _HOUSEKEEPING:
                 break
     return {}
+
+
+def gtids_at(path: str, end: int) -> dict[int, str]:
+    """The newest GTID of each domain at an offset, by domain. Raises Unsupported for an encrypted file."""
+    return {**gtids_before(path), **{item.domain: item.gtid for item in transactions(path, end)}}
 
 
 def transactions(path: str, end: int) -> Iterator[Transaction]:
@@ -182,20 +184,23 @@ def transactions(path: str, end: int) -> Iterator[Transaction]:
     with _mapped(path) as data:
         first: _Event | None = None
         last: _Event | None = None
-        time = 0
+        newest = 0
         for event in _events(data):
-            if event.end > end:
+            time, kind, _, stop = event
+            if stop > end:
                 break
-            if event.kind == _START_ENCRYPTION:
+            if kind == _START_ENCRYPTION:
                 raise _encrypted()
-            if event.kind == _GTID or event.kind in _HOUSEKEEPING:
+            if kind == _GTID or kind in _HOUSEKEEPING:
                 if first and last:
-                    yield _transaction(data, first, last, time)
-                first, last, time = event if event.kind == _GTID else None, None, event.time
+                    yield _transaction(data, first, last, newest)
+                first, last, newest = event if kind == _GTID else None, None, time
             else:
-                last, time = event, max(time, event.time)
+                last = event
+                if time > newest:
+                    newest = time
         if first and last and _is_whole(data, first, last):
-            yield _transaction(data, first, last, time)
+            yield _transaction(data, first, last, newest)
 
 
 def _encrypted() -> Unsupported:
@@ -208,20 +213,21 @@ def _encrypted() -> Unsupported:
 
 
 def _transaction(data: Data, first: _Event, last: _Event, time: int) -> Transaction:
-    sequence, domain, _ = _GTID_BODY.unpack_from(data, first.start + _HEADER.size)
-    server = _HEADER.unpack_from(data, first.start)[2]
-    return Transaction(domain, server, sequence, time, first.start, last.end)
+    start, end = first[2], last[3]
+    sequence, domain, _ = _GTID_BODY.unpack_from(data, start + _HEADER.size)
+    return Transaction(domain, _HEADER.unpack_from(data, start)[2], sequence, time, start, end)
 
 
 def _is_whole(data: Data, first: _Event, last: _Event) -> bool:
     """Whether the last event of a file ends its transaction."""
-    flags = _GTID_BODY.unpack_from(data, first.start + _HEADER.size)[2]
+    flags = _GTID_BODY.unpack_from(data, first[2] + _HEADER.size)[2]
+    _, kind, start, end = last
     if flags & _STANDALONE:
-        return last.kind not in _PREPARES
-    if last.kind in _ENDS:
+        return kind not in _PREPARES
+    if kind in _ENDS:
         return True
-    text = bytes(data[max(last.start, last.end - 16) : last.end])
-    return last.kind == _QUERY and any(word in (text[-len(word) :], text[-len(word) - 4 : -4]) for word in _WORDS)
+    text = bytes(data[max(start, end - 16) : end])
+    return kind == _QUERY and any(word in (text[-len(word) :], text[-len(word) - 4 : -4]) for word in _WORDS)
 
 
 @contextmanager
@@ -239,11 +245,12 @@ def _events(data: Data, start: int = len(MAGIC)) -> Iterator[_Event]:
     """Each event from an offset on. A part of an event at the end of the file is passed over."""
     if data[: len(MAGIC)] != MAGIC:
         return
-    length, header = len(data), _HEADER
-    offset = max(start, len(MAGIC))
-    while offset + header.size <= length:
-        time, kind, _, size, _, _ = header.unpack_from(data, offset)
-        if size < header.size or offset + size > length:
+    offset, unpack, least = max(start, len(MAGIC)), _TIME_KIND_SIZE.unpack_from, _HEADER.size
+    length = len(data)
+    while offset + least <= length:
+        time, kind, size = unpack(data, offset)
+        end = offset + size
+        if size < least or end > length:
             return
-        yield _Event(time, kind, offset, offset + size)
-        offset += size
+        yield time, kind, offset, end
+        offset = end

@@ -12,7 +12,8 @@ from ..model import Place
 from ..owner import run_as_owner
 from ..process import run
 from ._mariadb_connection import Connection
-from ._mariadb_service import directory_without_service, service_of, service_on
+from ._mariadb_service import directory_without_service, installed_version, service_of, service_on
+from ._mariadb_staging import UNSEEN
 
 _RESTART_SECONDS = 300.0
 # Threads of the server itself and of replication are not clients, nor is the owner, as whom Holdfast works.
@@ -30,10 +31,22 @@ class MariaDBHost(Connection):
     def place(self) -> Place:
         service, answers = service_on(self.socket), _listens(self.socket)
         if service is None:
-            return Place(directory_without_service(), None, answers)
+            return Place(directory_without_service(), None, answers, UNSEEN)
         # A server that somebody started by hand in the place of its service must not be taken for the service.
         by_hand = answers and not service.active
-        return Place(service.data_directory, None if by_hand else service.unit, service.active or answers)
+        return Place(service.data_directory, None if by_hand else service.unit, service.active or answers, UNSEEN)
+
+    def create(self, version: str | None) -> bool:
+        """Nothing: the package of the server makes its service, and more of them need a configuration of their own."""
+        del version
+        self._unit(self.place())
+        return False
+
+    def unfit(self, version: str) -> str | None:
+        own = installed_version()
+        if version.split(".")[:2] == own.split(".")[:2]:
+            return None
+        return f"its data files are of MariaDB {version}, and the server here is {own}"
 
     def stop(self) -> None:
         self.close()
@@ -110,7 +123,8 @@ def data_size(directory: str, log_basename: str) -> int:
     total = 0
     left_out = ("ib_logfile", "ibtmp", "ib_buffer_pool", "aria_log.", "#sql")
     logs = os.path.basename(log_basename) + "." if log_basename else None
-    for path, _, names in os.walk(directory):
+    for path, inner, names in os.walk(directory):
+        inner[:] = [name for name in inner if not name.startswith("#sql")]
         for name in names:
             if name.startswith(left_out) or (logs and name.startswith(logs)):
                 continue

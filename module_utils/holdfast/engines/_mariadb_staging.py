@@ -8,12 +8,14 @@ import time
 from contextlib import suppress
 
 from ..errors import CommandFailed, InvalidInput
+from ..model import Place
 from ._mariadb_history import write_note
 from ._mariadb_scratch import MariaDBScratch, last_failure, read, runs
 
 # What mariadb-backup leaves beside the data; the files of its own names are those before and since MariaDB 11.1.
 _LEFT_BY_BACKUP = ("xtrabackup_", "mariadb_backup_")
 _SETTINGS_OF_BACKUP = "backup-my.cnf"
+UNSEEN = "#sql-holdfast"  # the server takes every other directory in its data for a database
 _MODE = 0o755  # of a data directory, as Debian's packages make it
 
 
@@ -38,13 +40,8 @@ class MariaDBStaging(MariaDBScratch):
         write_note(self.instance.state_directory, self.newest_log_number)
 
     def _check_place(self) -> None:
-        live = os.path.realpath(self._live or "")
-        room = os.path.join(os.path.dirname(live), f".holdfast-{self.instance.name}")
-        if (
-            not self._live
-            or os.path.dirname(self.directory) != room
-            or self.directory != os.path.realpath(self.directory)
-        ):
+        room = Place(os.path.realpath(self._live or ""), None, False, UNSEEN).room(self.instance.name)
+        if not self._live or os.path.realpath(self.directory) != os.path.join(room, "restore"):
             raise InvalidInput(f"a staging server belongs into {room}", where=self.directory)
 
     def _shut_down(self) -> None:

@@ -67,6 +67,16 @@ class Engine(Protocol):
     def query(self, statement: str, database: str | None = None) -> str:
         """The first column of the first row that a statement returns, as text; empty when there is none."""
 
+    def create(self, version: str | None) -> bool:
+        """Make a server for the instance where there is none, to be filled by a restore. Needs root; it is not started.
+
+        ``version`` is that of the server whose data will come. Returns whether anything was made. Raises NotInstalled
+        when the packages of such a server are missing, Unsupported when the host can have no second server.
+        """
+
+    def unfit(self, version: str) -> str | None:
+        """Why the server of this instance cannot take the data files of a server of that version, if it cannot."""
+
     def place(self) -> Place:
         """Where the server lives. Asks the host, not the server. Raises Unsupported when nothing there says."""
 
@@ -85,8 +95,8 @@ class Engine(Protocol):
     def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
         """A server in an empty directory whose data are to become the live ones, not started.
 
-        The directory is ``.holdfast-<instance>/restore`` beside the live data directory. With ``onto_live``, all but
-        the data lies there: the live files themselves are restored onto. Raises Unsupported when no tool can do that.
+        The directory is ``restore`` in the room that :class:`Place` names. With ``onto_live``, all but the data lies
+        there: the live files themselves are restored onto. Raises Unsupported when no tool can do that.
         """
 
     def adopt(self, reached: Reached) -> None:

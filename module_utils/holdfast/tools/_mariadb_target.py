@@ -17,7 +17,6 @@ from ..repositories.restic import Snapshot
 from ..units import format_instant
 from . import _mariadb_log_files as rules
 
-_GTID = re.compile(r"^(?P<domain>\d+)-(?P<server>\d+)-(?P<sequence>\d+)$")
 _POSITION = re.compile(r"^[^:\s]+\.\d{6,}:\d+(\s+[\d,-]+)?$")
 
 
@@ -50,17 +49,16 @@ def check(backup: Backup, target: RestoreTarget) -> None:
     Raises Unsupported for what only other engines have.
     """
     _check_kind(target)
-    gtid = gtid_of(target)
     if target.time and target.time < backup.finished:
         raise InvalidInput(f"{format_instant(target.time)} lies before the end of backup {backup.id}")
     if not backup.log_stop:
         return
-    if gtid:
-        domain, _, sequence = _numbers(gtid)
-        known = _by_domain(gtids_in(backup.log_stop)).get(domain, gtid)
-        if known != gtid and sequence <= _numbers(known)[2]:
-            raise InvalidInput(f"{gtid} lies before the end of backup {backup.id}, {known}")
-    elif target.position and _order(target.position) < _order(backup.log_stop):
+    known = _by_domain(gtids_in(backup.log_stop))
+    for domain, wanted in _by_domain(gtid_of(target)).items():
+        held = known.get(domain, wanted)
+        if held != wanted and _sequence(wanted) <= _sequence(held):
+            raise InvalidInput(f"{wanted} lies before the end of backup {backup.id}, {held}")
+    if target.position and not gtid_of(target) and _order(target.position) < _order(backup.log_stop):
         raise InvalidInput(f"{target.position} lies before the end of backup {backup.id}, {backup.log_stop}")
 
 
@@ -79,9 +77,11 @@ def _check_kind(target: RestoreTarget) -> None:
 
 
 def gtid_of(target: RestoreTarget) -> str:
-    """The GTID that the target is, which is what MariaDB has for a transaction id; empty when it is none."""
-    text = target.transaction or target.position or ""
-    return text if _GTID.match(text) else ""
+    """The GTID that the target is, or one of each domain, separated by commas; empty when it is none.
+
+    A GTID is what MariaDB has for a transaction id.
+    """
+    return gtids_in((target.transaction or target.position or "").replace(" ", ""))
 
 
 def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget) -> Selection:
@@ -97,20 +97,21 @@ def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget)
     holders = rules.saved(snapshots)
     found = rules.from_position(holders, name, backup.finished.timestamp() + 1)
     files, gap = found, None
-    until = _until(found[-1], holders) if found else ended
+    until, limit = _reach(found[-1], holders[found[-1]]) if found else (ended, ended)
     if target.time:
         moment = int(target.time.timestamp())
         files = [file for file in found if file.created <= moment]
-        if moment > until and len(files) == len(found):
-            gap = f"the saved log ends at {_instant(until)}{_after(found, holders, name)}"
+        if moment > limit and len(files) == len(found):
+            gap = f"the saved log ends at {_instant(limit)}{_after(found, holders, name)}"
     elif target.position and not gtid_of(target):
         wanted, stop = binlog.parse_position(target.position)
         files = [file for file in found if file.number <= binlog.split_name(wanted)[1]]
-        if not files or files[-1].name != wanted or files[-1].size < stop:
-            last = found[-1].position if found else backup.log_stop
-            gap = f"the saved log ends at {last}{_after(found, holders, name)}"
-    elif gtid_of(target) and not found:
-        gap = f"the log from {name} on is not saved"
+        if not files or files[-1].name != wanted:
+            gap = f"the saved log ends at {found[-1].position if found else name}{_after(found, holders, name)}"
+        elif files[-1].size < stop:
+            gap = f"{wanted} ends at {files[-1].size}"
+    elif gtid_of(target):
+        gap = _gtid_gap(target, holders[found[-1]]) if found else f"the log from {name} on is not saved"
     elif not target.ends_early and _after(found, holders, name) and (found or max(holders).created > ended):
         gap = f"the log has a gap{_after(found, holders, name)}"
     return Selection(tuple(files), _range(files, until, gap), len(files) < len(found), offset)
@@ -127,9 +128,9 @@ def find(selection: Selection, directory: str, backup: Backup, target: RestoreTa
     logs = [_Log(file, os.path.join(directory, file.name)) for file in selection.files]
     if logs:
         logs[0].start = selection.start
-    chosen, wanted = len(logs) - 1, gtid_of(target)
+    chosen, wanted = len(logs) - 1, _by_domain(gtid_of(target))
     if wanted:
-        chosen = next((number for number, log in enumerate(logs) if log.scan(gtid=wanted)), -1)
+        chosen = next((number for number, log in enumerate(logs) if log.scan(gtids=wanted)), -1)
     elif logs:
         log = logs[-1]
         log.scan(time=int(target.time.timestamp()) if target.time else None, offset=_offset(target))
@@ -154,8 +155,10 @@ class _Log:
     scanned: bool = False
     stopped: bool = False  # before the end of the file
 
-    def scan(self, *, time: int | None = None, offset: int | None = None, gtid: str = "") -> bool:
-        """Look for the last transaction to be replayed. Returns whether the GTID was found."""
+    def scan(
+        self, *, time: int | None = None, offset: int | None = None, gtids: Mapping[int, str] | None = None
+    ) -> bool:
+        """Look for the last transaction to be replayed. Returns whether the wanted GTIDs, by domain, were reached."""
         self.scanned, self.gtids = True, binlog.gtids_before(self.path)
         for item in binlog.transactions(self.path, self.file.size):
             if offset is not None and item.start < offset < item.end:
@@ -170,7 +173,7 @@ class _Log:
             self.gtids[item.domain] = item.gtid
             if item.start >= self.start:
                 self.last = item
-                if item.gtid == gtid:
+                if gtids and item.gtid == gtids.get(item.domain) and gtids.items() <= self.gtids.items():
                     return True
         return False
 
@@ -206,9 +209,9 @@ def _offset(target: RestoreTarget) -> int | None:
 
 def _is_end(backup: Backup, target: RestoreTarget) -> bool:
     """Whether the backup itself ends with what the target names."""
-    stop, gtid = backup.log_stop or "", gtid_of(target)
-    if gtid:
-        return gtid in gtids_in(stop).split(",")
+    stop, gtids = backup.log_stop or "", _by_domain(gtid_of(target))
+    if gtids:
+        return gtids.items() <= _by_domain(gtids_in(stop)).items()
     return bool(stop and target.position and binlog.parse_position(stop) == binlog.parse_position(target.position))
 
 
@@ -223,11 +226,23 @@ def _range(files: Sequence[LogFile], until: int, gap: str | None = None) -> LogR
     )
 
 
-def _until(last: LogFile, holders: Mapping[LogFile, Snapshot]) -> int:
-    """A moment that the log up to this file reaches: when the server began it, if nothing later was noted."""
-    noted = holders[last].tags.get("until", "")
-    newest = rules.decode(holders[last].tags["files"])[-1] == last
-    return max(last.created, int(noted)) if noted and newest else last.created
+def _reach(last: LogFile, holder: Snapshot) -> tuple[int, int]:
+    """A moment that the log up to this file is known to reach, and one after which it has certainly ended."""
+    noted = holder.tags.get("until", "")
+    if noted and rules.decode(holder.tags["files"])[-1] == last:
+        until = max(last.created, int(noted))
+        return until, until
+    return last.created, max(last.created, int(holder.time.timestamp()))
+
+
+def _gtid_gap(target: RestoreTarget, holder: Snapshot) -> str | None:
+    """Why the log up to the end of this snapshot does not hold the GTIDs; None where only the files can tell."""
+    noted = holder.tags.get("gtids", "")
+    known = _by_domain(noted)
+    for domain, wanted in _by_domain(gtid_of(target)).items():
+        if noted and (domain not in known or _sequence(known[domain]) < _sequence(wanted)):
+            return f"the saved log ends at GTID {noted}, before {wanted}"
+    return None
 
 
 def _after(found: Sequence[LogFile], holders: Mapping[LogFile, Snapshot], name: str) -> str:
@@ -246,13 +261,12 @@ def _order(position: str) -> tuple[int, int]:
     return binlog.split_name(name)[1], offset
 
 
-def _numbers(gtid: str) -> tuple[int, int, int]:
-    domain, server, sequence = map(int, gtid.split("-"))
-    return domain, server, sequence
+def _sequence(gtid: str) -> int:
+    return int(gtid.rpartition("-")[2])
 
 
 def _by_domain(gtids: str) -> dict[int, str]:
-    return {_numbers(gtid)[0]: gtid for gtid in filter(None, gtids.split(","))}
+    return {int(gtid.partition("-")[0]): gtid for gtid in filter(None, gtids.split(","))}
 
 
 def _instant(seconds: int) -> str:

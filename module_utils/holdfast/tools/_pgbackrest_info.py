@@ -21,8 +21,8 @@ def status(found: Mapping[str, Any]) -> tuple[int, str]:
     return raw["code"], raw["message"]
 
 
-def backup_of(raw: Mapping[str, Any], repository: str) -> Backup:
-    """A backup as pgBackRest lists it."""
+def backup_of(raw: Mapping[str, Any], repository: str, versions: Mapping[int, str]) -> Backup:
+    """A backup as pgBackRest lists it. ``versions`` are those of the server, by the number of its database."""
     lsn: Mapping[str, str] = raw.get("lsn") or {}
     archive: Mapping[str, str] = raw.get("archive") or {}
     stored: Mapping[str, int] = raw["info"].get("repository") or {}
@@ -40,6 +40,7 @@ def backup_of(raw: Mapping[str, Any], repository: str) -> Backup:
         log_stop=lsn.get("stop"),
         error="pages with wrong checksums were found while it was taken" if raw.get("error") else None,
         details={
+            "version": versions.get(raw["database"]["id"], ""),
             "read_bytes": raw["info"].get("delta"),
             "log_files": [archive.get("start"), archive.get("stop")],
             "annotation": raw.get("annotation") or {},

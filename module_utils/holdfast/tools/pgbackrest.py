@@ -177,7 +177,8 @@ class PgBackRest:
         found = self._info(repository)
         if found is None:
             return []
-        return [backup_of(raw, repository.name) for raw in found["backup"]]
+        versions = {item["id"]: item["version"] for item in found.get("db", ())}
+        return [backup_of(raw, repository.name, versions) for raw in found["backup"]]
 
     def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
         """Read files and log back and compare checksums, and look for holes in the archived log.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import inventory_source
 from ansible.module_utils.holdfast.errors import InvalidInput
-from ansible.module_utils.holdfast.inventory import Problem
+from ansible.module_utils.holdfast.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "module_utils" / "inventory_source.py"
@@ -214,10 +214,24 @@ def test_the_script_prints_a_line_for_each_problem(tmp_path: Path) -> None:
 def test_the_script_tells_what_a_right_inventory_has(tmp_path: Path) -> None:
     done = run("--json", write(tmp_path, host_vars__db1=RIGHT))
     assert done.returncode == 0
-    assert json.loads(done.stdout) == {
+    found = json.loads(done.stdout)
+    assert found["plan"]["order"] == [["orders"]]
+    assert found == {
         "problems": [],
+        "gaps": [],
+        "plan": found["plan"],
         "instances": {"db1": [{"name": "orders", "engine": "postgresql", "port": 5432, "service_level": "standard"}]},
     }
+
+
+def test_a_gap_of_a_critical_instance_fails_the_script_with_its_place(tmp_path: Path) -> None:
+    done = run(write(tmp_path, host_vars__db1=RIGHT.replace("}]", ", service_level: critical}]")))
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "business.mtd" in line]
+    assert line.endswith(
+        "host_vars/db1.yml:1: db_instances[orders].business.mtd: is empty, and a critical instance depends on it; "
+        "valid: the maximum tolerable downtime, a duration of at least the RTO"
+    )
 
 
 def test_the_script_says_when_there_is_no_inventory(tmp_path: Path) -> None:
@@ -231,4 +245,5 @@ def test_the_script_says_when_there_is_no_inventory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["example", "lab"])
 def test_the_inventories_of_the_repository_are_right(name: str) -> None:
-    assert check(str(ROOT / "inventories" / name)) == []
+    source = inventory_source.read([str(ROOT / "inventories" / name)])
+    assert (source.check(), source.gaps()) == ([], [])

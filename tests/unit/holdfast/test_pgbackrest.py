@@ -288,13 +288,13 @@ def raw(label: str, prior: str | None = None) -> dict[str, Any]:
 
 
 def test_a_listed_backup() -> None:
-    backup = backup_of(raw("20261122-043835F_20261122-050000I", "20261122-043835F"), "local")
+    backup = backup_of(raw("20261122-043835F_20261122-050000I", "20261122-043835F"), "local", {1: "17"})
     assert backup.type is BackupType.INCREMENTAL
     assert (backup.parent, backup.size_bytes, backup.stored_bytes) == ("20261122-043835F", 100, 7)
     assert (backup.log_start, backup.log_stop) == ("0/2000028", "0/3000050")
     assert backup.started == datetime.fromtimestamp(1795322315, UTC)
     assert backup.error is None
-    assert backup_of(dict(raw("20261122-043835F"), error=True), "local").error
+    assert backup_of(dict(raw("20261122-043835F"), error=True), "local", {}).error
 
 
 F1, I1, D1, F2 = (

@@ -8,7 +8,7 @@ import threading
 import pytest
 from ansible.module_utils.holdfast import restore_place
 from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
-from ansible.module_utils.holdfast.restore_place import _check_previous, exchange, probe
+from ansible.module_utils.holdfast.restore_place import _checked, exchange, exchange_content, probe
 from ansible.module_utils.holdfast.restore_request import Assertion
 
 
@@ -49,11 +49,28 @@ def test_nothing_moves_when_the_restored_data_cannot(tmp_path, monkeypatch):
     assert (live / "file").read_text() == "old"
 
 
-@pytest.mark.parametrize("name", ["/var/lib/x", "/var/lib/main.before-/../x", "/var/lib/main", "/var/lib/mainx"])
-def test_root_moves_data_only_beside_themselves(name):
+def test_the_content_changes_places_where_the_directory_cannot(tmp_path):
+    live = directory(tmp_path / "mysql", "old")
+    room = live / "#sql-holdfast-shop"
+    room.mkdir()
+    staged = directory(room / "data", "new")
+    (live / "lost+found").mkdir()
+    exchange_content(str(staged), str(live), str(live / "#sql-holdfast-before-x"), spare="#sql-holdfast")
+    assert (live / "file").read_text() == "new"
+    assert (live / "#sql-holdfast-before-x" / "file").read_text() == "old"
+    assert sorted(path.name for path in live.iterdir()) == [
+        "#sql-holdfast-before-x",
+        "#sql-holdfast-shop",
+        "file",
+        "lost+found",
+    ]
+
+
+@pytest.mark.parametrize("moment", ["", "x", "20261121T120000Z/..", "../20261121T120000Z"])
+def test_root_names_what_it_moves_itself(moment):
     with pytest.raises(InvalidInput):
-        _check_previous("/var/lib/main", name)
-    _check_previous("/var/lib/main", "/var/lib/main.before-20261121T120000Z")
+        _checked(moment)
+    assert _checked("20261121T120000Z") == "20261121T120000Z"
 
 
 class Application(http.server.BaseHTTPRequestHandler):

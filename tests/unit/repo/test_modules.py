@@ -71,7 +71,7 @@ def test_a_module_fails_and_ends_in_main_alone(name):
 def test_the_settings_of_repositories_are_those_of_the_package():
     known = {name for names in settings._SETTINGS.values() for name in names}
     secret = {name for names in settings._SECRETS.values() for name in names}
-    assert set(arguments.SETTINGS) == {"type", *known, *secret}
+    assert set(arguments.SETTINGS) == {"type", *known, *secret, *settings._FOR_PEOPLE}
     assert {name for name, option in arguments.SETTINGS.items() if option.get("no_log")} == secret
 
 
