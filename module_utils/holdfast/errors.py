@@ -65,6 +65,13 @@ class RepositoryUnavailable(HoldfastError):
     retryable = True
 
 
+class RepositoryMissing(RepositoryUnavailable):
+    """The place can be reached, and the repository is not there: no second attempt finds it."""
+
+    code = "repository-missing"
+    retryable = False
+
+
 class RepositoryFull(HoldfastError):
     """No space is left where the backup, its log or its scratch copy should go."""
 

@@ -15,7 +15,7 @@ from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Staging
 from .engines.registry import adapters as adapters_of
-from .errors import CheckFailed, CorruptBackup, HoldfastError, Refused, RepositoryUnavailable
+from .errors import CheckFailed, CorruptBackup, HoldfastError, InvalidInput, Refused, RepositoryUnavailable
 from .jobs import run_job
 from .locks import job_lock
 from .model import Instance, Job, Reached
@@ -108,7 +108,13 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
 
 def _tool(instance: Instance, engine: Engine, request: Request) -> Tool:
     source = request.source or instance
-    return adapters_of(source.engine).physical(source, engine)
+    if source.engine != instance.engine:
+        raise InvalidInput(
+            f"backups of {source.engine} cannot be restored into a server of {instance.engine}",
+            where=f"{source.name} into {instance.name}",
+            remedy="Name an instance of the same engine as the source",
+        )
+    return adapters_of(source.engine).physical()(source, engine)
 
 
 def _unconfirmed(name: str) -> str:

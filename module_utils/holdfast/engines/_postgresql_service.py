@@ -35,7 +35,7 @@ class Cluster:
 def clusters(listing: str) -> list[Cluster]:
     """The clusters in the output of ``pg_lsclusters --json``."""
     return [
-        Cluster(item["version"], item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
+        Cluster(str(item["version"]), item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
         for item in json.loads(listing)
     ]
 

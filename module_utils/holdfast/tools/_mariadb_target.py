@@ -91,8 +91,9 @@ def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget)
     if target.consistent or _is_end(backup, target):
         return Selection((), _range((), ended))
     if not backup.log_stop:
-        gap = f"{backup.id} has no log position: log_bin was off" if target.ends_early else None
-        return Selection((), _range((), ended, gap))
+        # A service level without log backup needs none, and no server setting is changed for it.
+        unlogged = f"the server wrote no log when {backup.id} was taken, as it does with log: continuous"
+        return Selection((), _range((), ended, unlogged if target.ends_early else None))
     name, offset = binlog.parse_position(backup.log_stop)
     holders = rules.saved(snapshots)
     found = rules.from_position(holders, name, backup.finished.timestamp() + 1)

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from .. import process
@@ -29,8 +30,9 @@ from ..files import File
 from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, Verification
 from ..owner import run_as_owner
 from . import _pgbackrest_config as config
+from . import _pgbackrest_version as versions
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
-from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
+from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, segment_size, status
 from ._pgbackrest_restore import ArchivedFile, Restore, archived_files, log_range
 from ._pgbackrest_select import chosen_database
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
@@ -56,16 +58,13 @@ class PgBackRest:
         self.instance = instance
         self.engine = engine
         self.stanza = instance.name
-        self._version: config.Version | None = None
 
-    @property
-    def version(self) -> config.Version:
-        if self._version is None:
-            self._version = config.parse_version(process.run(["pgbackrest", "version"]).check().stdout)
-        return self._version
+    @cached_property
+    def version(self) -> versions.Version:
+        return versions.installed(self.instance)
 
     def notes(self) -> list[str]:
-        if self.version >= config.BLOCK_INCREMENTAL:
+        if self.version >= versions.BLOCK_INCREMENTAL:
             return []
         shown = ".".join(map(str, self.version))
         return [
@@ -195,7 +194,7 @@ class PgBackRest:
         # A set is read without the blocks that it takes from earlier backups, so those are read as sets of their own.
         needed = [label for label in stored if any(label in chain(wanted, stored) for wanted in present)]
         sets: list[str | None] = [None]
-        if self.version >= config.VERIFY_SET and len(needed) < len(stored):
+        if self.version >= versions.VERIFY_SET and len(needed) < len(stored):
             sets = [*needed]
         problems: list[str] = []
         unreadable: set[str] = set()
@@ -217,7 +216,9 @@ class PgBackRest:
         for archive in found["archive"]:
             names = [name for name in self._archived(repository, archive["id"]) if name not in unreadable]
             labels = [raw for raw in stored.values() if raw["database"]["id"] == archive["database"]["id"]]
-            holes, broken = log_gaps(names, labels, self.engine.segment_size())
+            # What is stored can be verified when nothing but the repository is left.
+            size = segment_size(labels) or self.engine.segment_size()
+            holes, broken = log_gaps(names, labels, size)
             problems.extend(holes)
             damaged.update(broken)
         for label in present:

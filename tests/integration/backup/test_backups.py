@@ -51,7 +51,7 @@ def test_each_backup_is_listed_with_what_a_restore_needs(fleet: Fleet, taken: di
         assert found["size_bytes"] > 1_000_000
         assert datetime.fromisoformat(found["started"]) <= datetime.fromisoformat(found["finished"])
         assert "error" not in found
-        if type_ != "logical":
+        if type_ != "logical" and fleet[name].level != "development":
             assert found["log_stop"], "without a position nobody can roll forward from here"
         if type_ in ("incremental", "differential"):
             assert found["parent"] in {id_ for _, id_ in listed}

@@ -38,6 +38,13 @@ def lost(fleet: Fleet) -> dict[str, str]:
     return {name: _rows(fleet[name]) for name in TAKEN}
 
 
+def _answers(database: Database) -> bool:
+    try:
+        return database.host.run("true").rc == 0
+    except RuntimeError:  # no connection
+        return False
+
+
 @contextmanager
 def site_cut_off(fleet: Fleet) -> Iterator[None]:
     """No host of the primary site can be reached, by anybody."""
@@ -47,7 +54,7 @@ def site_cut_off(fleet: Fleet) -> Iterator[None]:
         yield
     finally:
         together(lambda host: on_console(host, "ip", "link", "set", "eth0", "up"), *hosts)
-        until(lambda: all(database.host.run("true").rc == 0 for database in fleet.values()), seconds=60)
+        until(lambda: all(map(_answers, fleet.values())), seconds=60)
 
 
 def _reports() -> dict[str, dict]:

@@ -249,7 +249,7 @@ def test_a_backup_that_no_saved_log_continues(log: Log) -> None:
     assert targets.select([], backup("b.000001:300"), RestoreTarget()).range.gap is None
     assert targets.select([], backup("b.000001:300"), at(2000)).range.gap
     assert targets.select([], backup(None), RestoreTarget()).range.gap is None
-    assert targets.select([], backup(None), at(2000)).range.gap
+    assert "the server wrote no log when F was taken" in (targets.select([], backup(None), at(2000)).range.gap or "")
     nothing = targets.find(targets.Selection((), late.range), "/nowhere", backup(None), RestoreTarget(), "here")
     assert nothing.reached.position == "LSN 77"
 
