@@ -78,9 +78,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import config, tables
-from ansible.module_utils.holdfast.cli import configure_logging
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.jobs import run_job, summary
+from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.model import Job
 from ansible.module_utils.holdfast.owner import run_as_owner
 

@@ -111,8 +111,8 @@ text:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import rescue, rescue_plan
-from ansible.module_utils.holdfast.cli import configure_logging
 from ansible.module_utils.holdfast.errors import HoldfastError
+from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.model import Instance
 from ansible.module_utils.holdfast.rescue_command import text
 

@@ -272,9 +272,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import config, restore, restore_plan
 from ansible.module_utils.holdfast.arguments import INSTANCE, REPOSITORY, given
-from ansible.module_utils.holdfast.cli import configure_logging
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.inventory import resolve
+from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.model import Instance
 from ansible.module_utils.holdfast.restore_command import text
 from ansible.module_utils.holdfast.restore_request import Assertion, Request, parse_target

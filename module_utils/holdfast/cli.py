@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +14,7 @@ from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
 from .listing import expiry_fields, list_backups, list_records
+from .logs import configure_logging
 from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
@@ -190,40 +189,6 @@ def _logged(command: Command, instance: Instance, args: argparse.Namespace) -> A
     configure_logging(instance, quiet=args.json or getattr(args, "scheduled", False), verbose=args.verbose)
     # The keys are the owner's alone, so the instance is complete only when the owner reads it.
     return command(config.load(instance.name), args)
-
-
-def configure_logging(instance: Instance, *, quiet: bool, verbose: bool = False) -> None:
-    """Log to the file of the instance, and to standard error as far as a person wants to read it."""
-    root = close_logs()
-    root.setLevel(logging.INFO)
-    root.propagate = False
-    screen = logging.StreamHandler()
-    screen.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    screen.setLevel(logging.ERROR if quiet else logging.INFO)
-    screen.addFilter(lambda entry: _is_for_people(entry, quiet, verbose))
-    root.addHandler(screen)
-    try:
-        file = logging.FileHandler(os.path.join(config.LOGS, f"{instance.name}.log"))
-    except OSError as error:
-        logging.getLogger(__name__).warning("no log file: %s", error)
-        return
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(process)d] %(message)s"))
-    root.addHandler(file)
-
-
-def close_logs() -> logging.Logger:
-    """Take every handler off the package's logger, which is returned."""
-    root = logging.getLogger(__name__.rpartition(".")[0])
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    return root
-
-
-def _is_for_people(entry: logging.LogRecord, quiet: bool, verbose: bool) -> bool:
-    if entry.name.endswith(".jobs") and not quiet:
-        return entry.levelno == logging.WARNING  # how the job ended is what the command itself prints
-    return verbose or entry.levelno >= logging.WARNING or not entry.name.endswith(".process")
 
 
 def _print(args: argparse.Namespace, value: Any, text: Callable[[], str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from . import rescue, rescue_plan
 from .errors import InvalidInput
 from .jobs import summary
+from .logs import configure_logging
 from .model import Instance
 from .parts import KINDS
 from .records import Record
@@ -41,8 +42,6 @@ def _runner(show: Print) -> Callable[[argparse.Namespace], int]:
         request = _request(args)
 
         def prepare(instance: Instance) -> None:
-            from .cli import configure_logging
-
             configure_logging(instance, quiet=args.json, verbose=args.verbose)
 
         if args.plan:

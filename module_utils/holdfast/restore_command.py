@@ -9,6 +9,7 @@ from typing import Any
 from . import config, restore, restore_plan
 from .errors import InvalidInput
 from .jobs import summary
+from .logs import configure_logging
 from .model import Instance
 from .records import Record
 from .restore_request import Request, parse_target
@@ -47,8 +48,6 @@ def _runner(show: Print) -> Callable[[argparse.Namespace], int]:
         request = _request(args)
 
         def prepare(instance: Instance) -> None:
-            from .cli import configure_logging
-
             configure_logging(instance, quiet=args.json, verbose=args.verbose)
 
         if args.plan:

@@ -9,7 +9,7 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from ansible.module_utils.holdfast import cli, config, files, jobs, listing, restore_test, status, work
+from ansible.module_utils.holdfast import cli, config, files, jobs, listing, logs, restore_test, status, work
 from ansible.module_utils.holdfast.completion import BASH
 from ansible.module_utils.holdfast.errors import RepositoryFull, ServerUnavailable
 from ansible.module_utils.holdfast.locks import job_lock
@@ -41,7 +41,7 @@ def adapters(orders, monkeypatch):
         monkeypatch.setattr(module, "Adapters", fake)
     monkeypatch.setattr(jobs, "RETRY_DELAYS", ())
     yield fake
-    cli.close_logs()
+    logs.close_logs()
 
 
 def test_an_instance_survives_the_way_through_its_files(orders):

@@ -66,7 +66,7 @@ def test_nothing_but_the_program_and_the_registry_imports_a_part_of_the_package_
         for node in ast.walk(function)
         if isinstance(node, ast.ImportFrom) and node.level
     }
-    assert late == {"engines/registry.py", "cli.py", "runner.py", "restore_command.py"}
+    assert late == {"engines/registry.py", "cli.py", "runner.py"}
 
 
 @needs_root
