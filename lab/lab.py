@@ -44,6 +44,7 @@ class Host:
     postgresql: dict[str, int] = field(default_factory=dict)
     mariadb: bool = False
     s3: bool = False
+    spare: bool = False  # room for the servers that a recovery makes; none is there before
 
     @property
     def services(self) -> list[str]:
@@ -59,9 +60,9 @@ class Host:
     def volumes(self) -> list[str]:
         """Directories that need a real file system: renaming a directory fails on an overlay."""
         volumes = ["/var/lib/holdfast"]
-        if self.postgresql:
+        if self.postgresql or self.spare:
             volumes.append("/var/lib/postgresql")
-        if self.mariadb:
+        if self.mariadb or self.spare:
             volumes.append("/var/lib/mysql")
         if self.s3:
             volumes.append("/srv")
@@ -221,7 +222,7 @@ class Lab:
             )
         except LabError as error:
             raise LabError(f"{host.name}: {error}") from None
-        self.say(f"{host.name}: Debian {host.suite}, {', '.join(host.services)}")
+        self.say(f"{host.name}: Debian {host.suite}, {', '.join(host.services) or 'no server yet'}")
         return output.splitlines()[-1]
 
     def _run(self, host: Host, network: str) -> None:

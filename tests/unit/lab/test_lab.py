@@ -30,9 +30,14 @@ def test_the_shipped_data_file_is_a_plan():
 
 def test_the_static_inventory_names_the_same_hosts():
     inventory = yaml.safe_load((lab.ROOT / "inventories" / "lab" / "hosts.yml").read_text())
-    groups = {**inventory["databases"]["children"], "backup_hosts": inventory["backup_hosts"]}
-    expected = {"postgresql": set(), "mariadb": set(), "backup_hosts": set()}
+    groups = {
+        **inventory["databases"]["children"],
+        **{name: inventory[name] for name in ["backup_hosts", "alternate_site"]},
+    }
+    expected = {"postgresql": set(), "mariadb": set(), "backup_hosts": set(), "alternate_site": set()}
     for host in lab.read_plan(yaml.safe_load(lab.HOSTS_FILE.read_text())).hosts:
+        if host.spare:
+            expected["alternate_site"].add(host.name)
         for service in host.services:
             engine = service.split(":")[0]
             expected["backup_hosts" if engine == "s3" else engine].add(host.name)
@@ -60,6 +65,12 @@ def test_services_and_volumes_follow_the_servers():
     assert host.services == ["postgresql:main:5432", "postgresql:billing:5433"]
     assert "/var/lib/postgresql" in host.volumes
     assert "/var/lib/mysql" not in host.volumes
+
+
+def test_a_spare_host_has_room_for_every_server_and_none_of_them():
+    host = lab.Host("dr1", "trixie", spare=True)
+    assert host.services == []
+    assert {"/var/lib/postgresql", "/var/lib/mysql"} <= set(host.volumes)
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "1st", "a_b", "../demo", "x" * 22])
