@@ -247,6 +247,11 @@ class RestoreTarget:
     consistent: bool = False  # the end of the backup itself: no more log than it needs
     timeline: str | None = None  # PostgreSQL: the history to follow; the newest without it
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether the restore is to end before the newest log."""
+        return self.consistent or any((self.time, self.position, self.transaction, self.point, self.timeline))
+
     def describe(self) -> str:
         """The target in words."""
         words = [

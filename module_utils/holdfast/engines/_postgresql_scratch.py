@@ -15,7 +15,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable
 
 from .. import process
-from ..errors import AccessDenied, CommandFailed, CorruptBackup, InvalidInput, RepositoryFull, ServerUnavailable
+from ..errors import (
+    AccessDenied,
+    CommandFailed,
+    CorruptBackup,
+    InvalidInput,
+    RepositoryFull,
+    ServerUnavailable,
+    TargetNotReached,
+)
 from ..model import Instance
 from ..units import format_bytes
 from ._postgresql_programs import program
@@ -28,7 +36,7 @@ log = logging.getLogger(__name__)
 _SOCKET_PATH_LIMIT = 107
 _PROGRESS_SECONDS = 10
 _STOP_SECONDS = 30
-_RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*)\s*=")
+RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*)\s*=")
 # A standby-capable recovery refuses to start with less than what the primary had.
 _REQUIRED = {
     "max_connections": "max_connections setting",
@@ -39,6 +47,9 @@ _REQUIRED = {
 }
 # Not those that tell a client, here the one waiting for the end of recovery, to come back later.
 _FATAL = re.compile(r"\b(?:FATAL|PANIC):  (?!the database system is )")
+_TOO_SHORT = "recovery ended before configured recovery target was reached"
+_LAST_COMMIT = re.compile(r"last completed transaction was at log time (\S+ \S+)")
+_LAST_RECORD = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _CONFIGURATION = """\
 data_directory = '{data}'
 hba_file = '{directory}/pg_hba.conf'
@@ -48,7 +59,7 @@ unix_socket_permissions = 0700
 port = {port}
 listen_addresses = ''
 ssl = off
-archive_mode = off
+archive_mode = {archive_mode}
 hot_standby = on
 logging_collector = off
 log_destination = 'stderr'
@@ -65,6 +76,8 @@ _HBA = "local all all trust\n"  # the directory of the socket is open to its own
 
 class PostgreSQLScratch:
     """See the protocol. ``connect`` makes an engine from a socket directory and a port."""
+
+    archive_mode = "off"
 
     def __init__(
         self,
@@ -170,6 +183,7 @@ class PostgreSQLScratch:
             directory=_quoted(self.directory),
             sockets=_quoted(self.socket_directory),
             port=self.instance.port,
+            archive_mode=self.archive_mode,
             buffers=shared_buffers(self._expected_size),
         )
         controldata = (
@@ -177,10 +191,9 @@ class PostgreSQLScratch:
         )
         required = "".join(f"{name} = {value}\n" for name, value in required_settings(controldata).items())
         automatic = os.path.join(self.data_directory, "postgresql.auto.conf")
-        recovery = recovery_settings(_read(automatic))
-        _write(automatic, recovery)
+        write(automatic, recovery_settings(read(automatic)))
         for name, content in (("postgresql.conf", ours + required), ("pg_hba.conf", _HBA), ("pg_ident.conf", "")):
-            _write(os.path.join(self.directory, name), content)
+            write(os.path.join(self.directory, name), content)
 
     def _await_recovery(self, engine: PostgreSQL, running: subprocess.Popen[bytes]) -> None:
         spoken = time.monotonic()
@@ -200,7 +213,10 @@ class PostgreSQLScratch:
             time.sleep(0.1)
 
     def _failure(self) -> Exception:
-        words = last_failure(_read(self.log_file))
+        text = read(self.log_file)
+        words = last_failure(text)
+        if _TOO_SHORT in words:
+            return TargetNotReached(f"the log ends before the target, at {end_of_log(text)}", where=self.instance.name)
         if "No space left on device" in words:
             return RepositoryFull(f"the scratch server ran out of space: {words}", where=self.directory)
         if "FATAL" in words or "PANIC" in words:
@@ -213,7 +229,7 @@ class PostgreSQLScratch:
 
     def _stop(self) -> None:
         try:
-            pid = int(_read(os.path.join(self.data_directory, "postmaster.pid")).split("\n", 1)[0])
+            pid = int(read(os.path.join(self.data_directory, "postmaster.pid")).split("\n", 1)[0])
             # A stale file may name a process of somebody else by now; a postmaster stands in its data directory.
             if os.path.realpath(f"/proc/{pid}/cwd") != os.path.realpath(self.data_directory):
                 return
@@ -226,7 +242,7 @@ class PostgreSQLScratch:
                 return
             deadline = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < deadline:
-                if not _runs(pid):
+                if not runs(pid):
                     return
                 time.sleep(0.05)
 
@@ -247,7 +263,7 @@ def required_settings(controldata: str) -> dict[str, str]:
 
 def recovery_settings(automatic: str) -> str:
     """The lines of postgresql.auto.conf that steer recovery. Replication, libraries and the like stay behind."""
-    return "".join(f"{line}\n" for line in automatic.splitlines() if _RECOVERY_SETTING.match(line))
+    return "".join(f"{line}\n" for line in automatic.splitlines() if RECOVERY_SETTING.match(line))
 
 
 def last_failure(text: str) -> str:
@@ -262,7 +278,14 @@ def last_failure(text: str) -> str:
     return process.last_words("\n".join(lines[fatal[-1] : end]))
 
 
-def _runs(pid: int) -> bool:
+def end_of_log(text: str) -> str:
+    """Where a recovery ended, from the server's log: the time of the last transaction and the position."""
+    found = [pattern.findall(text) for pattern in (_LAST_COMMIT, _LAST_RECORD)]
+    return " and ".join(values[-1] for values in found if values) or "the backup itself"
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is still there and no zombie."""
     # A child of this process stays as a zombie until its Popen is asked.
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
@@ -275,7 +298,8 @@ def _quoted(path: str) -> str:
     return path.replace("'", "''")
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The content of a text file; empty when there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()
@@ -283,6 +307,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _write(path: str, content: str) -> None:
+def write(path: str, content: str) -> None:
+    """Write a file that its owner alone can read."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         stream.write(content)

@@ -1,15 +1,67 @@
-"""Restarting a PostgreSQL cluster through whatever manages it on this host."""
+"""PostgreSQL clusters and whatever manages them on this host."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from dataclasses import dataclass
 
 from .. import process
 from ..errors import HoldfastError, RestartRequired
 
+_SYSTEMD = "/run/systemd/system"
 _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster as Debian's tools list it, running or not."""
+
+    version: str
+    name: str
+    port: int
+    data_directory: str
+    running: bool
+
+    @property
+    def unit(self) -> str:
+        """Its systemd service."""
+        return f"postgresql@{self.version}-{self.name}.service"
+
+
+def clusters(listing: str) -> list[Cluster]:
+    """The clusters in the output of ``pg_lsclusters --json``."""
+    return [
+        Cluster(item["version"], item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
+        for item in json.loads(listing)
+    ]
+
+
+def cluster_on_port(port: int) -> Cluster | None:
+    """The cluster that is configured for a port, running or not."""
+    try:
+        listing = process.run(["pg_lsclusters", "--json"]).check().stdout
+    except HoldfastError:
+        return None
+    return next((cluster for cluster in clusters(listing) if cluster.port == port), None)
+
+
+def stop_cluster(cluster: Cluster) -> None:
+    """Stop a cluster, whoever started it; sessions are ended, changes are flushed."""
+    if os.path.isdir(_SYSTEMD):
+        process.run(["systemctl", "stop", cluster.unit]).check()
+    left = cluster_on_port(cluster.port)
+    if left and left.running:
+        process.run(["pg_ctlcluster", "--mode=fast", cluster.version, cluster.name, "stop"]).check()
+
+
+def start_cluster(cluster: Cluster) -> None:
+    """Start a cluster as the boot of the host would."""
+    if os.path.isdir(_SYSTEMD):
+        process.run(["systemctl", "start", cluster.unit]).check()
+    else:
+        process.run(["pg_ctlcluster", cluster.version, cluster.name, "start"]).check()
 
 
 def unit_of(cgroup: str) -> str | None:
@@ -21,14 +73,6 @@ def unit_of(cgroup: str) -> str | None:
     return None
 
 
-def cluster_of(listing: str, data_directory: str) -> str | None:
-    """``15 main`` from the output of ``pg_lsclusters --json`` for a data directory."""
-    for cluster in json.loads(listing):
-        if os.path.realpath(cluster["pgdata"]) == os.path.realpath(data_directory):
-            return f"{cluster['version']} {cluster['cluster']}"
-    return None
-
-
 def restart_service(data_directory: str, pid: int, where: str) -> None:
     """Restart the cluster whose postmaster is ``pid``. Raises RestartRequired when nothing known manages it."""
     unit = _systemd_unit(pid)
@@ -36,17 +80,18 @@ def restart_service(data_directory: str, pid: int, where: str) -> None:
         process.run(["systemctl", "restart", unit]).check()
         return
     try:
-        listing = process.run(["pg_lsclusters", "--json"]).check().stdout
+        known = clusters(process.run(["pg_lsclusters", "--json"]).check().stdout)
     except HoldfastError:
-        listing = "[]"
-    cluster = cluster_of(listing, data_directory)
-    if not cluster:
+        known = []
+    real = os.path.realpath(data_directory)
+    cluster = next((item for item in known if os.path.realpath(item.data_directory) == real), None)
+    if cluster is None:
         raise RestartRequired(
             f"no service manager is known for the cluster in {data_directory}",
             where=where,
             remedy="Restart the server by hand",
         )
-    process.run(["pg_ctlcluster", *cluster.split(), "restart"]).check()
+    process.run(["pg_ctlcluster", cluster.version, cluster.name, "restart"]).check()
 
 
 def _systemd_unit(pid: int) -> str | None:

@@ -81,10 +81,11 @@ class Engine(Protocol):
     def clients(self) -> Sequence[str]:
         """The sessions of others that could write, as a person would name them. Backup and replication are none."""
 
-    def staging(self, directory: str, *, expected_size: int) -> Staging:
+    def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
         """A server in an empty directory whose data are to become the live ones, not started.
 
-        The directory is beside the live data directory or is that directory itself, for a restore onto what is there.
+        The directory is ``.holdfast-<instance>/restore`` beside the live data directory. With ``onto_live``, all but
+        the data lies there: the live files themselves are restored onto. Raises Unsupported when no tool can do that.
         """
 
     def adopt(self, reached: Reached) -> None:

@@ -13,24 +13,23 @@ from datetime import datetime
 from typing import Any
 
 from .. import process
-from ..errors import HoldfastError, NotInstalled, ServerUnavailable, Unsupported
-from ..model import CheckResult, Instance, LogExposure, Marker, ServerInfo, Setting
-from ..owner import run_as_owner
+from ..errors import HoldfastError, NotInstalled, Unsupported
+from ..model import CheckResult, Instance, LogExposure, Marker, Reached, ServerInfo, Setting
 from . import _postgresql_settings as meaning
 from . import _postgresql_wal as wal
 from ._postgresql_check import problems
 from ._postgresql_errors import driver, translate
+from ._postgresql_host import PostgreSQLHost
 from ._postgresql_programs import major, program
 from ._postgresql_scratch import PostgreSQLScratch
-from ._postgresql_service import restart_service
-from .base import Scratch
+from ._postgresql_staging import PostgreSQLStaging
+from .base import Scratch, Staging
 
 log = logging.getLogger(__name__)
 
 SOCKET_DIRECTORY = "/var/run/postgresql"
 _CONNECT_SECONDS = 5
 _QUERY_SECONDS = 60
-_RESTART_SECONDS = 300
 _USER_TABLES = """
     SELECT format('%s.%s.%s', current_database(), n.nspname, c.relname), format('%I.%I', n.nspname, c.relname),
            greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint
@@ -53,7 +52,7 @@ _LOG_STATE = """
 _RACE_SECONDS = 60.0  # a segment archived after the repository was asked is no lost one
 
 
-class PostgreSQL:
+class PostgreSQL(PostgreSQLHost):
     """A PostgreSQL cluster, as the operating system user that owns it (peer authentication)."""
 
     name = "postgresql"
@@ -177,31 +176,6 @@ class PostgreSQL:
         self._execute("SELECT pg_reload_conf()")
         self._await_reload({item.name: item.wanted for item in changes if not item.restart})
 
-    def restart(self) -> None:
-        # Root manages the service, and only the owner can log in.
-        directory, pid = run_as_owner(self.instance, self._postmaster)
-        self.close()
-        restart_service(directory, pid, self.where)
-        run_as_owner(self.instance, self._await_answer)
-
-    def _postmaster(self) -> tuple[str, int]:
-        row = self._row(
-            "SELECT current_setting('data_directory'), split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int"
-        )
-        return str(row[0]), int(row[1])
-
-    def _await_answer(self) -> None:
-        deadline = time.monotonic() + _RESTART_SECONDS
-        while True:
-            try:
-                self._row("SELECT 1")
-            except ServerUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.5)
-            else:
-                return
-
     def ensure_marker(self) -> bool:
         if self.is_replica() or self._has_marker_table():
             return False
@@ -272,12 +246,23 @@ class PostgreSQL:
         except HoldfastError:
             live = None
         return PostgreSQLScratch(
+            self.instance, directory, live_data_directory=live, expected_size=expected_size, connect=self._elsewhere
+        )
+
+    def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
+        staging = PostgreSQLStaging(
             self.instance,
             directory,
-            live_data_directory=live,
+            live_data_directory=self.place().data_directory,
             expected_size=expected_size,
-            connect=lambda sockets, port: PostgreSQL(replace(self.instance, socket_directory=sockets, port=port)),
+            connect=self._elsewhere,
         )
+        if onto_live:
+            staging.restore_onto_live()
+        return staging
+
+    def _elsewhere(self, sockets: str, port: int) -> PostgreSQL:
+        return PostgreSQL(replace(self.instance, socket_directory=sockets, port=port))
 
     def switch_log(self) -> str:
         """Close the current log segment, so that it is archived, and return the name of the newest closed one."""
@@ -287,6 +272,14 @@ class PostgreSQL:
         """Whether the server still recovers, and the position it has replayed up to."""
         recovering, position = self._row("SELECT pg_is_in_recovery(), coalesce(pg_last_wal_replay_lsn(), '0/0')::text")
         return bool(recovering), str(position)
+
+    def reached(self) -> Reached:
+        """Where the recovery of this server ended; asked of the server process that recovered."""
+        moment, position, timeline = self._row(
+            "SELECT pg_last_xact_replay_timestamp(), coalesce(pg_last_wal_replay_lsn(), '0/0')::text,"
+            " left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+        )
+        return Reached(str(position), moment, str(int(timeline, 16)))
 
     def is_replica(self) -> bool:
         return bool(self._row("SELECT pg_is_in_recovery()")[0])

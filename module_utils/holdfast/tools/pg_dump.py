@@ -25,7 +25,7 @@ from ..errors import (
     Unsupported,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
+from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, Verification
 from ..repositories.restic import Restic, Snapshot
 from ..units import format_instant, parse_instant, utcnow
 from ._pg_dump_restore import load, make_cluster
@@ -98,6 +98,13 @@ class PgDump:
 
     def save_log(self) -> SavedLog:
         raise Unsupported(self.name, "log backup", "no log rolls a dump forward")
+
+    def prove_log(self) -> str:
+        raise Unsupported(self.name, "log backup", "no log rolls a dump forward")
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        del backup, repository, target
+        raise Unsupported(self.name, "a restore to a point in time", "no log rolls a dump forward")
 
     def newest_log(self, repository: Repository) -> str | None:
         del repository

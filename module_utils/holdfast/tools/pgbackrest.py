@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 from .. import process
@@ -26,11 +26,12 @@ from ..errors import (
     Unsupported,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
+from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, Verification
 from ..owner import run_as_owner
 from . import _pgbackrest_config as config
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
 from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
+from ._pgbackrest_restore import ArchivedFile, Restore, archived_files, log_range
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
@@ -253,50 +254,35 @@ class PgBackRest:
         if not isinstance(scratch, PostgreSQLScratch):
             raise InvalidInput(f"{self.name} restores into a PostgreSQL server only", where=self.instance.name)
         config.check_reachable(repository)
-        scratch.prepare()
-        configuration = self._restore_configuration(repository, scratch)
-        arguments = [
-            f"--config={configuration}",
-            f"--set={backup.id}",
-            "--archive-mode=off",
-            "--no-link-all",
-            f"--tablespace-map-all={scratch.tablespace_directory}",
-        ]
-        if target.time:
-            moment = target.time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00")
-            arguments += ["--type=time", f"--target={moment}", "--target-action=promote"]
-        begun = time.monotonic()
-        result = process.run(["pgbackrest", *arguments, f"--stanza={self.stanza}", "restore"])
-        if result.returncode:
-            raise failure("restore", result.returncode, result.stderr, f"{self._where(repository)}, backup {backup.id}")
-        restored = time.monotonic()
-        engine = scratch.start()
-        return Restored(engine, {"restore": restored - begun, "recovery": time.monotonic() - restored})
-
-    def _restore_configuration(self, repository: Repository, scratch: PostgreSQLScratch) -> str:
-        # A file of its own, because the scratch server fetches log with it too. Its own spool and locks, because the
-        # live server of the same stanza may be archiving at this moment.
+        expected = None if target.ends_early else self.newest_log(repository)
         options = config.repository_options(repository, 1, self.version)
-        options.update(
-            {
-                "archive-async": "y",
-                "archive-get-queue-max": "512MiB",
-                "lock-path": os.path.join(scratch.directory, "lock"),
-                "log-level-console": "off",
-                "log-level-file": "off",
-                "log-level-stderr": "warn",
-                "log-timestamp": "n",
-                "pg1-path": scratch.data_directory,
-                "process-max": str(os.cpu_count() or 1),
-                "spool-path": os.path.join(scratch.directory, "spool"),
-            }
-        )
-        path = os.path.join(scratch.directory, "pgbackrest.conf")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(config.section(self.stanza, options))
-        for name in ("data", "lock", "spool", "tablespaces"):
-            os.mkdir(os.path.join(scratch.directory, name), 0o700)
-        return path
+        where = f"{self._where(repository)}, backup {backup.id}"
+        return Restore(self.stanza, options, where, scratch).run(backup, target, expected)
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        found = self._info(repository)
+        if found is None:
+            raise self._no_stanza(repository)
+        files = [file for archive in found["archive"] for file in self._archived_files(repository, archive["id"])]
+        return log_range(backup, files, target)
+
+    def prove_log(self) -> str:
+        repository = self.instance.primary_repository
+        self._follow_system(repository)
+        # A segment without a record in it is not closed.
+        self.engine.write_marker()
+        return self._await_log(repository, self.engine.switch_log()) or ""
+
+    def _follow_system(self, repository: Repository) -> None:
+        """Let the stanza follow an instance that was filled with the data of another system."""
+        found = self._info(repository)
+        if found is None or not found["db"]:
+            return
+        newest = max(found["db"], key=lambda item: item["id"])
+        if str(newest["system-id"]) != self.engine.system_identifier():
+            log.warning("%s: the stanza follows the instance to another system", self.instance.name)
+            for each in self.instance.repositories:
+                self._run("stanza-upgrade", each, server=True)
 
     def _await_log(self, repository: Repository, name: str) -> str | None:
         limit = float(self.instance.options.get("archive_timeout", "60"))
@@ -322,12 +308,12 @@ class PgBackRest:
         return cause
 
     def _archived(self, repository: Repository, archive_id: str) -> list[str]:
+        return [file.name for file in self._archived_files(repository, archive_id)]
+
+    def _archived_files(self, repository: Repository, archive_id: str) -> list[ArchivedFile]:
         path = f"archive/{self.stanza}/{archive_id}"
-        listing = json.loads(self._run("repo-ls", repository, "--output=json", "--recurse", path, level="warn").stdout)
-        names = (
-            os.path.basename(name)[:24] for name, item in listing.items() if item["type"] == "file" and "-" in name
-        )
-        return [name for name in names if wal.SEGMENT_NAME.match(name)]
+        output = self._run("repo-ls", repository, "--output=json", "--recurse", path, level="warn").stdout
+        return archived_files(json.loads(output))
 
     def _info(self, repository: Repository) -> dict[str, Any] | None:
         """What pgBackRest knows of the stanza in a repository; None when it is not there."""
