@@ -57,6 +57,9 @@ options:
       options:
         description: Options of the backup tool and time limits of jobs.
         type: dict
+      replica_of:
+        description: Name of the instance, on another host, that this one is a replica of.
+        type: str
   service_levels:
     description: Service levels by name, in addition to those that Holdfast brings.
     type: dict
@@ -251,6 +254,7 @@ INSTANCE = {
     "os_user": {"type": "str"},
     "socket_directory": {"type": "path"},
     "options": {"type": "dict"},
+    "replica_of": {"type": "str"},
 }
 SETTINGS = {
     "type": {"type": "str", "required": True},

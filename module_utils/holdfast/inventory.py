@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .errors import InvalidInput
+from .inventory_replicas import replica_issues
 from .model import Instance, Job, Repository
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
 from .repositories.settings import read_repository, same_place
@@ -34,6 +35,7 @@ _INSTANCE_KEYS = (
     "os_user",
     "socket_directory",
     "options",
+    "replica_of",
 )
 _SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 _TIME_LIMIT = "time_limit_"
@@ -100,6 +102,7 @@ class _Draft:
     os_user: str = ""
     socket_directory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    replica_of: str = ""
 
 
 def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
@@ -110,7 +113,7 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
     for host, variables in hosts.items():
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
-        for issue in checker.issues:
+        for issue in [*checker.issues, *replica_issues(hosts, host)]:
             problem = _problem(host, variables, issue, locate)
             # Variables of a group are read once for every host of it.
             identity = (f"{problem.file}:{problem.line}" if problem.file else "", problem.key, problem.message)
@@ -136,9 +139,10 @@ def instances(hosts: HostVars) -> dict[str, list[dict[str, Any]]]:
             facts = ENGINES.get(str(raw.get("engine")))
             port = raw.get("port", facts.port if facts else None)
             level = raw.get("service_level", DEFAULT_LEVEL)
-            found.setdefault(host, []).append(
-                {"name": raw.get("name"), "engine": raw.get("engine"), "port": port, "service_level": level}
-            )
+            entry = {"name": raw.get("name"), "engine": raw.get("engine"), "port": port, "service_level": level}
+            if raw.get("replica_of"):
+                entry["replica_of"] = raw["replica_of"]
+            found.setdefault(host, []).append(entry)
     return found
 
 
@@ -163,6 +167,7 @@ def _instance(draft: _Draft, level: Level, repositories: Mapping[str, Repository
         databases=draft.databases,
         socket_directory=draft.socket_directory,
         options=draft.options,
+        replica_of=draft.replica_of,
     )
 
 
@@ -282,6 +287,10 @@ def _read_instance(
     _choose_repositories(draft, given, check, path, repositories)
     draft.databases = _texts((*path, "databases"), given.get("databases", ()), check, "names of databases")
     draft.options = _read_options((*path, "options"), given.get("options", {}), check)
+    if given.get("replica_of"):
+        draft.replica_of = (
+            check.text((*path, "replica_of"), given["replica_of"], "the name of an instance", NAME.fullmatch) or ""
+        )
     if facts and draft.level and not draft.level.templated:
         count = len(draft.repositories) if draft.repositories else None
         at: Path = (*path, "service_level") if "service_level" in given else path

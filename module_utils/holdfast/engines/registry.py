@@ -9,6 +9,7 @@ from ..model import Instance
 from ..tools.base import Tool
 from . import catalog
 from .base import Engine
+from .replication import Peer, Replication
 
 
 class Adapters(NamedTuple):
@@ -42,3 +43,16 @@ def adapters(name: str) -> Adapters:
         "this engine has no adapter yet",
         remedy=f"Supported are {', '.join(catalog.supported())}",
     )
+
+
+def replication(instance: Instance, peer: Peer, ask: Callable[..., Any] | None = None) -> Replication:
+    """An instance as member of a pair; ``ask`` has root do what it needs. Raises Unsupported without an adapter."""
+    if instance.engine == "postgresql":
+        from ._postgresql_replica import PostgreSQLReplication
+
+        return PostgreSQLReplication(instance, peer, ask)
+    if instance.engine == "mariadb":
+        from ._mariadb_replica import MariaDBReplication
+
+        return MariaDBReplication(instance, peer, ask)
+    raise Unsupported(instance.engine, "replication", "this engine has no adapter for it yet")

@@ -44,17 +44,21 @@ class Restore:
                 where=newest.repository,
                 remedy="Choose a backup that ended before the target",
             )
+        self.extract(chain)
+        with self._phase("start"):
+            engine = self._scratch.start()
+        with self._phase("log"):
+            self._roll_forward(engine, newest, target)
+        return Restored(engine, dict(self._phases))
+
+    def extract(self, chain: Sequence[Backup]) -> None:
+        """Bring the data of the last backup of the chain into the scratch directory, ready for a server to start on."""
         self._scratch.prepare()
         with self._phase("extract"):
             for number, backup in enumerate(chain):
                 self._extract(backup, self._directory(number))
         with self._phase("prepare"):
             self._prepare(len(chain))
-        with self._phase("start"):
-            engine = self._scratch.start()
-        with self._phase("log"):
-            self._roll_forward(engine, newest, target)
-        return Restored(engine, dict(self._phases))
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ import resource
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 
 from ..engines._mariadb_scratch import MariaDBScratch
 from ..engines._mariadb_settings import render
@@ -189,14 +189,18 @@ class MariaDBBackup:
         if not isinstance(scratch, MariaDBScratch):
             raise InvalidInput(f"{self.name} restores into a MariaDB server only", where=self.instance.name)
         store = self.store(repository)
-        snapshots = store.snapshots()
-        known = {item.id: item for item in catalog.backups_of(snapshots, self.name, repository.name)}
+        return Restore(store, store.snapshots(), scratch).run(self.chain(backup, repository), target)
+
+    def chain(self, backup: Backup, repository: Repository) -> list[Backup]:
+        """The backups that a restore of this one reads, beginning with a full one. Raises CorruptBackup."""
+        store = self.store(repository)
+        known = {item.id: item for item in catalog.backups_of(store.snapshots(), self.name, repository.name)}
         chain = [known.get(backup.id, backup)]
         while chain[0].parent:
             if chain[0].error:
                 raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=store.where)
             chain.insert(0, known[chain[0].parent])
-        return Restore(store, snapshots, scratch).run(chain, target)
+        return chain
 
     def _log(self) -> BinaryLog:
         return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))
@@ -221,7 +225,7 @@ class MariaDBBackup:
         """The backup that an incremental one builds on, or why there is none."""
         if type_ is BackupType.FULL:
             return None, ""
-        usable = [item for item in known if not item.error]
+        usable = [item for item in known if not item.error and item.started > filled(self.instance)]
         if type_ is BackupType.DIFFERENTIAL:
             usable = [item for item in usable if item.type is BackupType.FULL]
         if not usable:
@@ -301,6 +305,14 @@ class MariaDBBackup:
             if other.created >= since.timestamp():
                 problems.append(f"the log has a gap between {one.name} and {other.name}")
         return problems
+
+
+def filled(instance: Instance) -> datetime:
+    """When the instance got the data of another server: positions of before mean nothing in them."""
+    try:
+        return datetime.fromtimestamp(os.stat(os.path.join(instance.state_directory, "filled")).st_mtime, timezone.utc)
+    except FileNotFoundError:
+        return datetime.fromtimestamp(0, timezone.utc)
 
 
 def explain(error: CommandFailed, where: str) -> HoldfastError:

@@ -32,6 +32,7 @@ from . import _pgbackrest_config as config
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
 from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
 from ._pgbackrest_restore import ArchivedFile, Restore, archived_files, log_range
+from ._pgbackrest_standby import restore_standby
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
@@ -46,7 +47,7 @@ _NOT_EMPTY = 40
 
 
 class PgBackRest:
-    """See the protocol. The stanza is named after the instance."""
+    """See the protocol. The stanza is named after the instance; a replica shares that of its primary."""
 
     name = "pgbackrest"
     types: frozenset[BackupType] = frozenset(TYPES)
@@ -54,7 +55,7 @@ class PgBackRest:
     def __init__(self, instance: Instance, engine: PostgreSQL) -> None:
         self.instance = instance
         self.engine = engine
-        self.stanza = instance.name
+        self.stanza = instance.replica_of or instance.name
         self._version: config.Version | None = None
 
     @property
@@ -75,6 +76,10 @@ class PgBackRest:
         ]
 
     def files(self) -> list[File]:
+        return [self.configuration(run_as_owner(self.instance, self.engine.data_directory))]
+
+    def configuration(self, data_directory: str) -> File:
+        """The stanza of the server with that data directory, for its archiving and, on a standby, its recovery."""
         path = config.config_file(self.instance)
         other = config.foreign_section(self.stanza, path)
         if other:
@@ -84,11 +89,11 @@ class PgBackRest:
                 remedy="Remove that section, or give the instance another name",
             )
         version = self.version
-        options = self._stanza_options(run_as_owner(self.instance, self.engine.data_directory))
+        options = self._stanza_options(data_directory)
         for number, repository in enumerate(self.instance.repositories, start=1):
             options.update(config.repository_options(repository, number, version))
         content = config.section(self.stanza, options)
-        return [File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)]
+        return File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)
 
     def server_settings(self) -> Mapping[str, str]:
         wanted = {
@@ -120,7 +125,9 @@ class PgBackRest:
 
     def initialise(self, repository: Repository) -> None:
         if not self.is_initialised(repository):
-            self._run("stanza-create", repository, server=True)
+            # The server of a replica is no primary that pgBackRest could ask.
+            offline = ["--no-online"] if self.engine.is_replica() else []
+            self._run("stanza-create", repository, *offline, server=True)
 
     def backup(self, type_: BackupType, repository: Repository) -> Backup:
         """See the protocol. Without a full backup to build on, pgBackRest takes one, and that is what is returned."""
@@ -258,6 +265,14 @@ class PgBackRest:
         options = config.repository_options(repository, 1, self.version)
         where = f"{self._where(repository)}, backup {backup.id}"
         return Restore(self.stanza, options, where, scratch).run(backup, target, expected)
+
+    def restore_standby(
+        self, backup: Backup, repository: Repository, directory: str, recovery: Mapping[str, str]
+    ) -> None:
+        """Restore into an empty directory that starts as a standby with these recovery settings."""
+        config.check_reachable(repository)
+        options = config.repository_options(repository, 1, self.version)
+        restore_standby(self.instance, self.stanza, options, backup, directory, recovery, self._where(repository))
 
     def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
         found = self._info(repository)

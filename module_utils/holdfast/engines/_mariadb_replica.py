@@ -1,0 +1,398 @@
+"""A MariaDB server as primary or replica of a pair: GTID replication, filled from the backups."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zlib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Callable
+
+from .. import files
+from ..errors import CommandFailed, HoldfastError, Refused, RestartRequired, ServerUnavailable, TargetNotReached
+from ..model import Instance
+from ..owner import Ask
+from . import _mariadb_gtid as gtid
+from ._mariadb_fill import Fill, set_in_place
+from ._mariadb_lost import save_lost
+from ._mariadb_service import data_directory, is_running, start_service, stop_service
+from .mariadb import MariaDB
+from .replication import ACCOUNT, Lost, Peer, Replayed, ReplicationState
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_STREAM_SECONDS = 60.0
+_OURS = ("system user", "holdfast")
+_PROMOTIONS = (
+    "CREATE TABLE IF NOT EXISTS holdfast.promotion (id BIGINT AUTO_INCREMENT PRIMARY KEY,"
+    " instance VARCHAR(64) NOT NULL, position TEXT NOT NULL, since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))"
+    " ENGINE=InnoDB COMMENT 'Which instance became primary when, and what it had replayed by then'"
+)
+
+
+class MariaDBReplication(MariaDB):
+    """See the protocol."""
+
+    def __init__(self, instance: Instance, peer: Peer, ask: Ask | None) -> None:
+        super().__init__(instance)
+        self.peer = peer
+        self._root = ask
+
+    def operations(self) -> Mapping[str, Callable[..., Any]]:
+        return {
+            "stop": stop_service,
+            "start": self._start,
+            "restart": self.restart,
+            "configure": self._configure,
+            "set_in_place": lambda: set_in_place(self.instance, data_directory()),
+        }
+
+    def has_server(self) -> bool:
+        return os.path.isdir(os.path.join(data_directory(), "mysql"))
+
+    def state(self) -> ReplicationState:
+        version, read_only = self.row("SELECT @@version, @@read_only")
+        slave = self._slave()
+        generation = self._generation()
+        if not slave:
+            attached = [str(row[1]) for row in self.rows("SHOW SLAVE HOSTS") if row[1]]
+            position = str(self.row("SELECT @@gtid_current_pos")[0])
+            return ReplicationState(
+                "replica" if read_only else "primary",
+                not read_only,
+                generation,
+                position,
+                version.split("-")[0],
+                problem="it follows nobody" if read_only else "",
+                replicas=tuple(sorted(attached)),
+            )
+        streaming = slave["Slave_IO_Running"] == "Yes" and slave["Slave_SQL_Running"] == "Yes"
+        idle = slave["Gtid_IO_Pos"] == self.row("SELECT @@gtid_slave_pos")[0]
+        behind = 0 if idle else self._unapplied(slave)
+        seconds = 0.0 if streaming and idle else float(slave["Seconds_Behind_Master"] or 0)
+        return ReplicationState(
+            "replica",
+            not read_only,
+            generation,
+            str(self.row("SELECT @@gtid_slave_pos")[0]),
+            version.split("-")[0],
+            source=f"{slave['Master_Host']}:{slave['Master_Port']}",
+            streaming=streaming,
+            lag_bytes=behind if streaming else None,
+            lag_seconds=seconds if streaming else max(seconds, self._quiet_seconds(slave)),
+            problem="" if streaming else self._complaint(slave),
+        )
+
+    def prepare(self, *, change: bool, restart: bool) -> list[str]:
+        replica = self.is_replica()
+        found = [] if replica else self._prepare_account(change)
+        wanted = self._wanted(read_only=replica)
+        current = {name: str(self.row(f"SELECT @@GLOBAL.{name}")[0] or "") for name in wanted}
+        wrong = {name: value for name, value in wanted.items() if not gtid.same(current[name], value)}
+        if files.read(self.pair_file()) != self._pair_file(wanted):
+            found.append(f"{self.pair_file()} is written")
+            if change:
+                self._ask("configure", wanted)
+        found += [f"{name}: {current[name] or 'empty'} becomes {value}" for name, value in wrong.items()]
+        if change:
+            for name in ("server_id", "gtid_strict_mode"):
+                if name in wrong:
+                    self.execute(f"SET GLOBAL {name} = {wrong[name]}")
+        waiting = [name for name in wrong if name in ("bind_address", "log_slave_updates", "report_host")]
+        if not waiting:
+            return found
+        if change and not (restart or replica):
+            raise RestartRequired(
+                f"the server must be restarted to change {', '.join(waiting)}",
+                where=self.instance.name,
+                remedy="Name it in replication_restart_instances when it may be",
+            )
+        if change:
+            self.close()
+            self._ask("restart")
+        return [*found, "the server is restarted"]
+
+    def fill(self) -> dict[str, Any]:
+        return self._fill(fork="")
+
+    def follow(self, *, position: str = "") -> bool:
+        slave = self._slave()
+        if not slave and not self.row("SELECT @@read_only")[0]:
+            raise Refused("the server is a primary that takes writes", where=self.where)
+        same = slave and (slave["Master_Host"], slave["Master_Port"]) == (self.peer.host, self.peer.port)
+        if same and self.state().streaming:
+            return False
+        if position and self.row("SELECT @@gtid_binlog_pos")[0] != position:
+            raise Refused(
+                f"it went on to {self.row('SELECT @@gtid_binlog_pos')[0]} after its peer took over at {position}",
+                where=self.where,
+                remedy="playbooks/failback.yml saves what only it has",
+            )
+        if not same:
+            # What it wrote itself while it was the primary counts as replayed.
+            self.execute("STOP ALL SLAVES")
+            self.execute("SET GLOBAL gtid_slave_pos = %s", (self.row("SELECT @@gtid_current_pos")[0],))
+        self._change_master()
+        self._await_stream()
+        return True
+
+    def demote(self) -> str:
+        if self.peer.name not in self.state().replicas:
+            raise Refused(f"{self.peer.name} is not attached", where=self.where, remedy="See its status")
+        self._ask("configure", self._wanted(read_only=True))
+        self._block_writes()
+        position = str(self.row("SELECT @@gtid_binlog_pos")[0])
+        time.sleep(0.2)
+        if self.row("SELECT @@gtid_binlog_pos")[0] != position:
+            raise CommandFailed(
+                "it still takes writes, of an administrator to whom read_only does not apply",
+                where=self.where,
+                remedy="Stop what writes as an administrator, and try again",
+            )
+        return position
+
+    def resume(self) -> None:
+        self._ask("configure", self._wanted(read_only=False))
+        self.execute("SET GLOBAL read_only = OFF")
+
+    def catch_up(self, position: str, patience: float) -> None:
+        (state,) = self.row("SELECT MASTER_GTID_WAIT(%s, %s)", (position, patience), patience=patience + 30)
+        if state != 0:
+            reached = self.row("SELECT @@gtid_slave_pos")[0]
+            raise TargetNotReached(f"it has replayed up to {reached}, not {position}", where=self.where)
+
+    def replay_saved(self, patience: float) -> Replayed:
+        deadline = time.monotonic() + patience
+        while True:
+            slave = self._slave()
+            if not slave or slave["Slave_SQL_Running"] != "Yes":
+                raise TargetNotReached(f"it does not replay: {self._complaint(slave)}", where=self.where)
+            if slave["Gtid_IO_Pos"] == self.row("SELECT @@gtid_slave_pos")[0] or "has read all relay log" in str(
+                slave["Slave_SQL_Running_State"]
+            ):
+                break
+            if time.monotonic() > deadline:
+                raise TargetNotReached("it has not replayed all that it received", where=self.where)
+            time.sleep(0.1)
+        position = str(self.row("SELECT @@gtid_slave_pos")[0])
+        Fill(self.instance, self).replay_log(self.peer.name, position, self._quiet_seconds(slave))
+        return Replayed(str(self.row("SELECT @@gtid_current_pos")[0]))
+
+    def promote(self) -> None:
+        self._ask("configure", self._wanted(read_only=False))
+        if self._slave():
+            self.execute("STOP ALL SLAVES")
+            position = str(self.row("SELECT @@gtid_current_pos")[0])
+            # The administrator may write where others may not; so a promotion that is cut short here can be repeated.
+            self.execute(
+                "INSERT INTO holdfast.promotion (instance, position) VALUES (%s, %s)", (self.instance.name, position)
+            )
+            self.execute("RESET SLAVE ALL")
+        self.execute("SET GLOBAL read_only = OFF")
+        self.write_marker()
+
+    def fence(self) -> None:
+        if self._root:
+            self._ask("configure", self._wanted(read_only=True))
+        else:
+            self._write_pair_file(self._wanted(read_only=True))
+        if is_running():
+            self._block_writes()
+
+    def rejoin(self) -> tuple[Lost | None, dict[str, Any]]:
+        self._ask("configure", self._wanted(read_only=True))
+        if not is_running():
+            self._ask("start")
+        self._block_writes()
+        fork, own = self._fork(), str(self.row("SELECT @@gtid_binlog_pos")[0])
+        lost = save_lost(self, fork) if gtid.goes_further(own, fork) else None
+        how: dict[str, Any] = {"method": "its own transactions all arrived"}
+        if lost:
+            how = {"method": "rebuilt from a backup", **self._fill(fork=fork)}
+        else:
+            self.follow()
+        return lost, how
+
+    def look_at(self) -> tuple[bool, int]:
+        rows = self._ask_peer("SELECT @@read_only, (SELECT coalesce(max(id), 0) FROM holdfast.promotion)")
+        return not rows[0][0], int(rows[0][1])
+
+    def pair_file(self) -> str:
+        """What a pair needs in the configuration. Read last; it is the server's own user's, who may have to fence."""
+        directory = os.path.dirname(self.configuration_file())
+        return os.path.join(directory, f"99-holdfast-{self.instance.name}-replication.cnf")
+
+    def _ask(self, operation: str, *arguments: Any) -> Any:
+        assert self._root
+        return self._root(operation, *arguments)
+
+    def _wanted(self, *, read_only: bool) -> dict[str, str]:
+        number = zlib.crc32(self.instance.name.encode()) | 1
+        address, own_id = "", 1
+        try:
+            address, own_id = self.row("SELECT @@bind_address, @@server_id")
+        except ServerUnavailable:
+            address = "127.0.0.1"
+        wanted = {
+            "server_id": str(own_id if own_id != 1 else number),
+            "log_slave_updates": "ON",
+            "gtid_strict_mode": "ON",
+            "report_host": self.instance.name,
+            "read_only": "ON" if read_only else "OFF",
+        }
+        if (address or "") in _LOOPBACK or "bind_address" in (files.read(self.pair_file()) or ""):
+            wanted["bind_address"] = "*"
+        return wanted
+
+    def _pair_file(self, wanted: Mapping[str, str]) -> str:
+        lines = "".join(f"{name} = {value}\n" for name, value in sorted(wanted.items()))
+        return f"# Managed by Holdfast: changes are overwritten.\n[mariadbd]\n{lines}"
+
+    def _configure(self, wanted: Mapping[str, str]) -> None:
+        owner = self.instance.os_user
+        files.write(files.File(self.pair_file(), self._pair_file(wanted), 0o644, owner, owner))
+
+    def _write_pair_file(self, wanted: Mapping[str, str]) -> None:
+        # Its directory belongs to root: the file is written where it is.
+        with open(self.pair_file(), "r+", encoding="utf-8") as stream:
+            stream.write(self._pair_file(wanted))
+            stream.truncate()
+
+    def _start(self) -> None:
+        from ..owner import run_as_owner
+
+        start_service()
+        run_as_owner(self.instance, self._await_answer)
+
+    def _fill(self, *, fork: str) -> dict[str, Any]:
+        fill = Fill(self.instance, self)
+        _, backup, repository = fill.extract([self.peer.name, self.instance.name], fork)
+        self.close()
+        self._ask("configure", self._wanted(read_only=True))
+        self._ask("stop")
+        previous = self._ask("set_in_place")
+        self._ask("start")
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (fill.position(backup),))
+        self._change_master()
+        self._await_stream()
+        return {"backup": backup.id, "repository": repository.name, "previous": previous}
+
+    def _prepare_account(self, change: bool) -> list[str]:
+        stored = self.rows(
+            "SELECT json_value(Priv, '$.authentication_string') FROM mysql.global_priv WHERE User = %s AND Host = '%%'",
+            (ACCOUNT,),
+        )
+        inner = hashlib.sha1(self.peer.password.encode()).digest()  # noqa: S324  the server's own form
+        proof = "*" + hashlib.sha1(inner).hexdigest().upper()  # noqa: S324
+        found = []
+        if not stored or stored[0][0] != proof:
+            found.append(f"account {ACCOUNT}: {'gets this password' if stored else 'is created'}")
+        if not self._has("promotion"):
+            found.append("table of promotions is created")
+        if change and found:
+            self.ensure_marker()
+            self.execute(_PROMOTIONS)
+            tls = "REQUIRE SSL" if self.row("SELECT @@have_ssl")[0] == "YES" else "REQUIRE NONE"
+            verb = "ALTER" if stored else "CREATE"
+            self.execute(f"{verb} USER {ACCOUNT}@'%%' IDENTIFIED VIA mysql_native_password USING %s {tls}", (proof,))
+            self.execute(f"GRANT REPLICATION SLAVE, REPLICATION MASTER ADMIN, BINLOG MONITOR ON *.* TO {ACCOUNT}@'%'")
+            self.execute(f"GRANT SELECT ON holdfast.* TO {ACCOUNT}@'%'")
+        return found
+
+    def _change_master(self) -> None:
+        tls = self._ask_peer("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]
+        self.execute("STOP ALL SLAVES")
+        # The statement holds the password, and the general log would too.
+        self.execute("SET SESSION sql_log_off = 1")
+        self.execute(
+            "CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s,"
+            " MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=5, MASTER_HEARTBEAT_PERIOD=5,"
+            f" MASTER_SSL={1 if tls else 0}, MASTER_SSL_VERIFY_SERVER_CERT=0",
+            (self.peer.host, self.peer.port, ACCOUNT, self.peer.password),
+        )
+        self.execute("START SLAVE")
+
+    def _block_writes(self) -> None:
+        self.execute("SET GLOBAL read_only = ON")
+        for number, user in self.rows("SELECT id, user FROM information_schema.processlist WHERE command <> 'Daemon'"):
+            mine = number == self.row("SELECT connection_id()")[0]
+            if not mine and user not in ("system user", "event_scheduler", ACCOUNT):
+                try:
+                    self.execute(f"KILL {int(number)}")
+                except HoldfastError:
+                    continue  # it ended by itself
+
+    def _await_stream(self) -> None:
+        deadline = time.monotonic() + _STREAM_SECONDS
+        while True:
+            found = self.state()
+            if found.streaming:
+                return
+            if time.monotonic() > deadline or "1236" in found.problem or "1950" in found.problem:
+                raise CommandFailed(
+                    f"no log arrives from {found.source}: {found.problem}",
+                    where=self.where,
+                    remedy="If the primary no longer has the log that is needed, take a fresh backup and fill it again",
+                )
+            time.sleep(0.2)
+
+    def _slave(self) -> dict[str, Any]:
+        with self._errors(), self._connect().cursor(import_module("pymysql.cursors").DictCursor) as cursor:
+            cursor.execute("SHOW ALL SLAVES STATUS")
+            rows = list(cursor.fetchall())
+        return dict(rows[0]) if rows and rows[0]["Master_Host"] else {}
+
+    def _complaint(self, slave: Mapping[str, Any]) -> str:
+        if not slave:
+            return "it follows nobody"
+        parts = [f"{slave[f'Last_{kind}_Errno']}: {slave[f'Last_{kind}_Error']}" for kind in ("IO", "SQL")]
+        return "; ".join(part for part in parts if not part.startswith("0:")) or "it receives no log from its primary"
+
+    def _unapplied(self, slave: Mapping[str, Any]) -> int:
+        if slave["Master_Log_File"] == slave["Relay_Master_Log_File"]:
+            return max(0, int(slave["Read_Master_Log_Pos"]) - int(slave["Exec_Master_Log_Pos"]))
+        return int(slave["Relay_Log_Space"])
+
+    def _quiet_seconds(self, slave: Mapping[str, Any]) -> float:
+        """Seconds since something was last received: the relay log is written then."""
+        directory = str(self.row("SELECT @@datadir")[0])
+        try:
+            written = os.stat(os.path.join(directory, str(slave["Relay_Log_File"]))).st_mtime
+        except OSError:
+            marker = self.newest_marker()
+            written = marker.written.timestamp() if marker else 0.0
+        return max(0.0, time.time() - written)
+
+    def _generation(self) -> int:
+        return int(self.row("SELECT coalesce(max(id), 0) FROM holdfast.promotion")[0]) if self._has("promotion") else 0
+
+    def _fork(self) -> str:
+        rows = self._ask_peer("SELECT position FROM holdfast.promotion ORDER BY id DESC LIMIT 1")
+        if not rows:
+            raise Refused(f"{self.peer.name} was never promoted", where=self.where)
+        return str(rows[0][0])
+
+    def _ask_peer(self, statement: str) -> list[tuple[Any, ...]]:
+        pymysql = self._driver()
+        context = import_module("ssl").create_default_context()
+        context.check_hostname = False
+        context.verify_mode = 0
+        last: Exception | None = None
+        for options in ({"ssl": context}, {}):
+            try:
+                connection = pymysql.connect(
+                    host=self.peer.host,
+                    port=self.peer.port,
+                    user=ACCOUNT,
+                    password=self.peer.password,
+                    connect_timeout=5,
+                    **options,
+                )
+            except (pymysql.MySQLError, OSError) as error:
+                last = error
+                continue
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+        raise ServerUnavailable(f"{self.peer.address} does not answer: {last}", where=self.peer.name)
