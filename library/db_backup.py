@@ -187,7 +187,7 @@ instances:
       description: Version of the running server, empty when it does not answer.
       type: str
     role:
-      description: V(primary) or V(replica), empty when the server does not answer.
+      description: V(primary) or V(replica), V(awaited) where one is to be made, empty when it does not answer.
       type: str
     service_level:
       description: Name of its service level.

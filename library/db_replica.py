@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: db_replica
 short_description: Make an instance a primary or a replica
 description:
-  - One step of the runbooks that set up a replica or change roles, on one of the two members of a pair. The runbooks put
-    the steps into their order and decide whether they may be taken.
+  - One step of the runbooks that set up a replica or change roles, on one of the two members of a pair. The runbooks
+    put the steps into their order and decide whether they may be taken.
   - Every step that does something leaves a record of the job C(replication).
 version_added: "0.1.0"
 author:
@@ -21,12 +21,12 @@ options:
     required: true
   action:
     description:
-      - V(prepare) lets the peer follow this server, V(follow) makes this one a replica of the peer and fills it from the
-        newest backup if it is none yet.
-      - V(demote) stops the writes of a primary once its replica has everything, V(resume) undoes that, V(promote) makes a
-        replica the primary.
-      - V(fence) keeps a server from taking writes, V(rejoin) makes a server that lost its role a replica and saves first
-        what only it has.
+      - V(prepare) lets the peer follow this server, V(follow) makes this one a replica of the peer and fills it from
+        the newest backup if it is none yet.
+      - V(demote) stops the writes of a primary once its replica has everything, V(resume) undoes that, V(promote) makes
+        a replica the primary.
+      - V(fence) keeps a server from taking writes, V(rejoin) makes a server that lost its role a replica and saves
+        first what only it has.
     type: str
     choices: [prepare, follow, demote, resume, promote, fence, rejoin]
     required: true

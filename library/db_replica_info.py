@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: db_replica_info
 short_description: Tell what an instance says of its part in a pair
 description:
-  - Asks the server of one instance whether it is a primary or a replica, whom it follows, how far it is behind and who is
-    attached to it.
+  - Asks the server of one instance whether it is a primary or a replica, whom it follows, how far it is behind and who
+    is attached to it.
   - Can look from this host whether addresses of another one answer.
 version_added: "0.1.0"
 author:

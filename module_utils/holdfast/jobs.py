@@ -12,8 +12,8 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-from . import restore_test, work
-from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, TimeLimitExceeded
+from . import pair, restore_test, work
+from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, Refused, TimeLimitExceeded
 from .locks import job_lock
 from .model import ON_REQUEST, Instance, Job
 from .records import Record, Records, finish, open_record
@@ -75,7 +75,13 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
         wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
         with _limits(instance, job), job_lock(instance, job, wait):
             _check_clock(instance, records)
-            record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
+            reason = "" if job in ON_REQUEST else pair.resting(instance)
+            if reason and not scheduled:
+                raise Refused(reason, where=instance.name, remedy="Name its primary instead")
+            if reason:
+                record["skipped"] = reason
+            else:
+                record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
     except HoldfastError as caught:
         error = caught
     except Exception as caught:
@@ -96,6 +102,8 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
 def summary(record: Record) -> str:
     """One line that says how a job ended."""
     took = format_duration(timedelta(seconds=record["seconds"]))
+    if "skipped" in record:
+        return f"{record['instance']}: {record['job']} skipped: {record['skipped']}"
     if record["result"] == "ok":
         return f"{record['instance']}: {record['job']} done in {took}"
     error = record["error"]

@@ -38,6 +38,12 @@ def read(instance: Instance) -> Pair | None:
     return Pair(Peer(**raw.pop("peer")), **raw)
 
 
+def is_set_up(instance: Instance) -> bool:
+    """Whether replication.yml has given the instance its part."""
+    known = read(instance)
+    return known is not None and bool(known.role)
+
+
 def write(instance: Instance, pair: Pair) -> None:
     """Remember the pair. The file holds the password of the account, so the owner alone may read it."""
     path = os.path.join(instance.state_directory, _FILE)

@@ -155,7 +155,8 @@ def _failover(pair: PairOf, answers: Answers, wish: Wish, decision: Decision) ->
             refuse(decision.notes.pop())
         refuse(f"{name} on {decision.primary.host} is alive and takes writes: use switchover.yml")
         return
-    able = [member for member in pair.members if answers[member.name].get("role") == "replica"]
+    # A primary that was demoted by a switchover that was cut short is no replica of anybody yet.
+    able = [member for member in pair.members if answers[member.name].get("source")]
     able = [member for member in able if not answers[member.name].get("fenced")]
     if len(able) != 1:
         refuse("no replica answers that could take over" if not able else "both are replicas: nobody was the primary")
@@ -170,8 +171,8 @@ def _failover(pair: PairOf, answers: Answers, wish: Wish, decision: Decision) ->
     reached = [f"{address} answers {replica.name}" for address in wish.probed]
     if lost.get("unreachable") and reached and not wish.primary_is_fenced:
         refuse(
-            f"the primary is not proven to be gone: {', '.join(reached)}. Make sure that it takes no writes, and say so "
-            "with failover_primary_is_fenced=true"
+            f"the primary is not proven to be gone: {', '.join(reached)}. Make sure that it takes no writes, and say"
+            " so with failover_primary_is_fenced=true"
         )
     behind, rpo = found.get("lag_seconds"), float(found.get("rpo_seconds") or 0)
     if (behind is None or float(behind) > rpo) and not wish.accept_loss:
@@ -187,7 +188,7 @@ def _failover(pair: PairOf, answers: Answers, wish: Wish, decision: Decision) ->
     ]
 
 
-def _failback(pair: PairOf, answers: Answers, _wish: Wish, decision: Decision) -> None:
+def _failback(_pair: PairOf, answers: Answers, _wish: Wish, decision: Decision) -> None:
     primary, old, refuse = decision.primary, decision.replica, decision.refusals.append
     if primary is None or old is None:
         refuse("no member of the pair takes writes: there is nobody to follow")

@@ -13,6 +13,9 @@ from .model import Instance, Job, Repository, Setting
 from .tools.base import Tool
 
 
+AWAITED = "awaited"
+
+
 @dataclass
 class Setup:
     """How an instance stands. Plain values only: it crosses from the owner's process to root's as JSON.
@@ -31,6 +34,11 @@ class Setup:
         """``the server of orders must be restarted to change archive_mode (off to on)``."""
         what = ", ".join(f"{item['name']} ({item['current']} to {item['wanted']})" for item in self.waiting)
         return f"the server of {instance} {verb} to change {what}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the server is still to be made, as a replica."""
+        return self.role == AWAITED
 
     @property
     def is_primary(self) -> bool:

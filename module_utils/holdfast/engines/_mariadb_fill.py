@@ -94,11 +94,8 @@ class Fill:
                     yield name, repository, tool
 
     def _fits(self, backup: Backup, fork: str) -> bool:
-        return (
-            not backup.error
-            and bool(self.position(backup))
-            and not (fork and gtid.goes_further(self.position(backup), fork))
-        )
+        position = self.position(backup)
+        return not backup.error and bool(position) and not (fork and gtid.goes_further(position, fork))
 
     def _restore(self, tool: MariaDBBackup, repository: Repository, backup: Backup) -> str:
         directory = scratch_directory(self._instance)

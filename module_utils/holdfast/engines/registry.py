@@ -45,6 +45,15 @@ def adapters(name: str) -> Adapters:
     )
 
 
+def load(name: str) -> None:
+    """Import everything of an engine. Raises Unsupported for one that has no adapter."""
+    adapters(name)
+    if name == "postgresql":
+        from . import _postgresql_replica  # noqa: F401
+    if name == "mariadb":
+        from . import _mariadb_replica  # noqa: F401
+
+
 def replication(instance: Instance, peer: Peer, ask: Callable[..., Any] | None = None) -> Replication:
     """An instance as member of a pair; ``ask`` has root do what it needs. Raises Unsupported without an adapter."""
     if instance.engine == "postgresql":

@@ -88,8 +88,8 @@ class Replication(Protocol):
     def prepare(self, *, change: bool, restart: bool) -> list[str]:
         """Let the peer follow this server, now or after roles were swapped. Returns what changed.
 
-        Network, account and log settings are seen to. Without ``change`` only says what would. Raises RestartRequired where the server must be restarted for it and
-        ``restart`` does not allow that; everything else is done by then.
+        Network, account and log settings are seen to. Without ``change`` only says what would be. Raises
+        RestartRequired where that takes a restart which ``restart`` does not allow; all else is done by then.
         """
 
     def fill(self) -> dict[str, Any]:
