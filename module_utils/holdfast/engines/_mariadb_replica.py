@@ -57,7 +57,7 @@ class MariaDBReplication(MariaDB):
         generation = self._generation()
         if not slave:
             attached = [str(row[1]) for row in self.rows("SHOW SLAVE HOSTS") if row[1]]
-            position = str(self.row("SELECT @@gtid_current_pos")[0])
+            position = self._position()
             return ReplicationState(
                 "replica" if read_only else "primary",
                 not read_only,
@@ -88,7 +88,7 @@ class MariaDBReplication(MariaDB):
         replica = self.is_replica()
         found = [] if replica else self._prepare_account(change)
         wanted = self._wanted(read_only=replica)
-        current = {name: str(self.row(f"SELECT @@GLOBAL.{name}")[0] or "") for name in wanted}
+        current = {name: gtid.shown(self.row(f"SELECT @@GLOBAL.{name}")[0]) for name in wanted}
         wrong = {name: value for name, value in wanted.items() if not gtid.same(current[name], value)}
         if files.read(self.pair_file()) != self._pair_file(wanted):
             found.append(f"{self.pair_file()} is written")
@@ -129,10 +129,9 @@ class MariaDBReplication(MariaDB):
                 where=self.where,
                 remedy="playbooks/failback.yml saves what only it has",
             )
-        if not same:
-            # What it wrote itself while it was the primary counts as replayed.
-            self.execute("STOP ALL SLAVES")
-            self.execute("SET GLOBAL gtid_slave_pos = %s", (self.row("SELECT @@gtid_current_pos")[0],))
+        # What it wrote itself while it was the primary counts as replayed.
+        self.execute("STOP ALL SLAVES")
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
         self._change_master()
         self._await_stream()
         return True
@@ -177,13 +176,13 @@ class MariaDBReplication(MariaDB):
             time.sleep(0.1)
         position = str(self.row("SELECT @@gtid_slave_pos")[0])
         Fill(self.instance, self).replay_log(self.peer.name, position, self._quiet_seconds(slave))
-        return Replayed(str(self.row("SELECT @@gtid_current_pos")[0]))
+        return Replayed(self._position())
 
     def promote(self) -> None:
         self._ask("configure", self._wanted(read_only=False))
         if self._slave():
             self.execute("STOP ALL SLAVES")
-            position = str(self.row("SELECT @@gtid_current_pos")[0])
+            position = self._position()
             # The administrator may write where others may not; so a promotion that is cut short here can be repeated.
             self.execute(
                 "INSERT INTO holdfast.promotion (instance, position) VALUES (%s, %s)", (self.instance.name, position)
@@ -222,6 +221,10 @@ class MariaDBReplication(MariaDB):
         """What a pair needs in the configuration. Read last; it is the server's own user's, who may have to fence."""
         directory = os.path.dirname(self.configuration_file())
         return os.path.join(directory, f"99-holdfast-{self.instance.name}-replication.cnf")
+
+    def _position(self) -> str:
+        """Everything that the server has, its own and what it replayed."""
+        return gtid.merged(*self.row("SELECT @@gtid_binlog_pos, @@gtid_slave_pos"))
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
         assert self._root
