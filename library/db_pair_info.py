@@ -83,6 +83,10 @@ primary:
   description: The member that is the primary, or was before it was lost.
   returned: with an operation
   type: dict
+reachable:
+  description: Whether the host of C(primary) can be reached.
+  returned: with an operation
+  type: bool
 replica:
   description: The other one.
   returned: with an operation
@@ -142,9 +146,12 @@ def main() -> None:
         timedelta(seconds=options["maximum_lag"]),
         [address for answer in options["answers"].values() for address in answer.get("reached", ())],
     )
-    decision = decide(options["operation"], pairs[0], _states(pairs[0], options["answers"]), wish)
+    answers = _states(pairs[0], options["answers"])
+    decision = decide(options["operation"], pairs[0], answers, wish)
+    primary = decision.primary
     result.update(
-        primary=_member(decision.primary),
+        primary=_member(primary),
+        reachable=bool(primary and not answers[primary.name].get("unreachable")),
         replica=_member(decision.replica),
         plan=decision.plan,
         notes=decision.notes,

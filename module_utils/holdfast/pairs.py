@@ -166,9 +166,9 @@ def _failover(pair: PairOf, answers: Answers, wish: Wish, decision: Decision) ->
     replica, primary = able[0], pair.other(able[0])
     decision.primary, decision.replica = primary, replica
     found, lost = answers[replica.name], answers[primary.name]
-    if found.get("streaming"):
-        refuse(f"{replica.name} still receives log from {primary.name}: it is alive. Cut it off first")
     reached = [f"{address} answers {replica.name}" for address in wish.probed]
+    if found.get("streaming") and f"{primary.address}:{primary.port}" in wish.probed:
+        refuse(f"{replica.name} still receives log from {primary.name}: it is alive. Cut it off first")
     if lost.get("unreachable") and reached and not wish.primary_is_fenced:
         refuse(
             f"the primary is not proven to be gone: {', '.join(reached)}. Make sure that it takes no writes, and say"

@@ -13,7 +13,7 @@ from typing import Any
 from . import pair
 from .config import load
 from .engines.registry import replication
-from .engines.replication import Peer, Replication
+from .engines.replication import Peer, Replication, ReplicationState
 from .errors import HoldfastError, InvalidInput, Refused
 from .jobs import run_job
 from .model import Instance, Job
@@ -215,13 +215,15 @@ def _promote(instance: Instance, server: Replication, request: Request, outcome:
     server.promote()
     pair.take_role(instance, request.peer, "primary")
     outcome.position = server.state().position
-    outcome.actions.append("is the primary")
+    outcome.actions.append(f"{instance.name} is the primary")
+    if "loss" in outcome.details:
+        outcome.actions.append(_loss_sentence(outcome.details["loss"]))
     if request.without_writes is not None:
         outcome.details["seconds_without_writes"] = round(request.without_writes + time.monotonic() - began, 3)
 
 
 def _replay_what_is_left(instance: Instance, server: Replication, request: Request) -> dict[str, Any]:
-    before = server.state()
+    before = _once_silent(server, request.patience)
     if before.streaming:
         raise Refused(
             f"log still arrives from {request.peer.name}: it is alive",
@@ -247,6 +249,16 @@ def _replay_what_is_left(instance: Instance, server: Replication, request: Reque
     }
 
 
+def _once_silent(server: Replication, patience: float) -> ReplicationState:
+    """The state of a replica once it has noticed that nothing arrives any more, or after so many seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        state = server.state()
+        if not state.streaming or time.monotonic() > deadline:
+            return state
+        time.sleep(1)
+
+
 def _fence(instance: Instance, server: Replication, request: Request, outcome: Outcome) -> None:
     why = request.reason or f"{request.peer.name} takes over"
     pair.take_role(instance, request.peer, "replica", why)
@@ -266,7 +278,7 @@ def _rejoin(instance: Instance, server: Replication, request: Request, outcome: 
     outcome.actions.append(f"follows {request.peer.name} again ({how['method']})")
 
 
-def loss_sentence(loss: dict[str, Any]) -> str:
+def _loss_sentence(loss: dict[str, Any]) -> str:
     """What a failover lost, as far as anybody can know before the old primary is seen again."""
     seconds = loss["seconds"]
     age = "an unknown time" if seconds is None else format_duration(timedelta(seconds=seconds))

@@ -183,6 +183,8 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
     for job, last in history.last.items():
+        if resting and job != str(Job.REPLICATION):
+            continue  # they rest, and what they said of the time before no longer matters
         if last["result"] == "failed" and last["error"]["code"] != Busy.code:
             severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")

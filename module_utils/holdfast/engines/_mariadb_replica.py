@@ -96,7 +96,7 @@ class MariaDBReplication(MariaDB):
                 self._ask("configure", wanted)
         found += [f"{name}: {current[name] or 'empty'} becomes {value}" for name, value in wrong.items()]
         if change:
-            for name in ("server_id", "gtid_strict_mode"):
+            for name in ("server_id", "gtid_strict_mode", "slave_net_timeout"):
                 if name in wrong:
                     self.execute(f"SET GLOBAL {name} = {wrong[name]}")
         waiting = [name for name in wrong if name in ("bind_address", "log_slave_updates", "report_host")]
@@ -241,6 +241,7 @@ class MariaDBReplication(MariaDB):
             "server_id": str(own_id if own_id != 1 else number),
             "log_slave_updates": "ON",
             "gtid_strict_mode": "ON",
+            "slave_net_timeout": "20",  # or a primary that is cut off counts as streaming for a minute
             "report_host": self.instance.name,
             "read_only": "ON" if read_only else "OFF",
         }

@@ -235,9 +235,10 @@ class PostgreSQLReplication(PostgreSQL):
         self._write_settings(place.data_directory, {"restore_command": self._restore_command()})
         source = f"{self._conninfo()} dbname=postgres"
         rewind = Rewind(self.instance, place.data_directory, self._major(place.data_directory), source)
-        lost = rewind.save_lost()
-        how: dict[str, Any] = {"method": "none needed"}
+        lost: Lost | None = None
+        how: dict[str, Any] = {}
         try:
+            lost = rewind.save_lost()
             how["method"] = "pg_rewind" if rewind.run() else "none needed"
         except CommandFailed as error:
             how = {"method": "rebuilt from a backup", "reason": error.what, **self.fill()}
@@ -365,7 +366,11 @@ class PostgreSQLReplication(PostgreSQL):
         return None
 
     def _recovery_settings(self) -> dict[str, str]:
-        return {"primary_conninfo": self._conninfo(), "primary_slot_name": slot_name(self.instance.name)}
+        return {
+            "primary_conninfo": self._conninfo(),
+            "primary_slot_name": slot_name(self.instance.name),
+            "wal_receiver_timeout": "20s",  # or a primary that is cut off counts as streaming for a minute
+        }
 
     def _restore_command(self) -> str:
         return f'pgbackrest --stanza={self.tool.stanza} archive-get %f "%p"'

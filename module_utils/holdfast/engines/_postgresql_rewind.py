@@ -53,10 +53,11 @@ class Rewind:
 
     def run(self) -> bool:
         """Rewind. Returns whether that was needed. Raises CommandFailed."""
-        return "no rewind required" not in self._rewind("--restore-target-wal")
+        return "no rewind required" not in self._rewind()
 
     def _rewind(self, *arguments: str) -> str:
         argv = [program("pg_rewind", self._major), f"--target-pgdata={self._directory}", *arguments]
+        argv.append("--restore-target-wal")  # what the server removed already, the repository has
         argv.append(f"--source-server={self._source}")
         cluster = cluster_on_port(self._instance.port)
         configuration = cluster and f"/etc/postgresql/{cluster.version}/{cluster.name}/postgresql.conf"
