@@ -75,9 +75,7 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
         wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
         with _limits(instance, job), job_lock(instance, job, wait):
             _check_clock(instance, records)
-            reason = "" if job in ON_REQUEST else pair.resting(instance)
-            if reason and not scheduled:
-                raise Refused(reason, where=instance.name, remedy="Name its primary instead")
+            reason = _rests(instance, job, scheduled)
             if reason:
                 record["skipped"] = reason
             else:
@@ -110,6 +108,14 @@ def summary(record: Record) -> str:
     where = "" if error["where"] in ("", record["instance"]) else f" ({error['where']})"
     remedy = f". {error['remedy']}" if error["remedy"] else ""
     return f"{record['instance']}: {record['job']} failed after {took}: {error['what']}{where}{remedy}"
+
+
+def _rests(instance: Instance, job: Job, scheduled: bool) -> str:
+    """Why a job has nothing to do here. Raises Refused where somebody asked for it."""
+    reason = "" if job in ON_REQUEST else pair.resting(instance)
+    if reason and not scheduled:
+        raise Refused(reason, where=instance.name, remedy="Name its primary instead")
+    return reason
 
 
 def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> dict[str, Any]:

@@ -213,6 +213,8 @@ def reason(answer: Mapping[str, Any]) -> str:
 
 
 def _loss(found: Mapping[str, Any]) -> str:
+    if found.get("streaming"):
+        return "what is lost is measured once the replica has noticed that nothing arrives any more"
     behind = found.get("lag_seconds")
     age = "an unknown time" if behind is None else f"at most {format_duration(timedelta(seconds=float(behind)))}"
     size = found.get("lag_bytes")

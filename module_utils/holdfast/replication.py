@@ -240,6 +240,14 @@ def _replay_what_is_left(instance: Instance, server: Replication, request: Reque
         raise Refused(what, where=instance.name, remedy="Mend that, or accept the loss: failover_accept_loss=true")
     after = server.state()
     seconds = after.lag_seconds if after.lag_seconds is not None else before.lag_seconds
+    rpo = instance.service_level.rpo.total_seconds()
+    if (seconds is None or seconds > rpo) and not request.accept_loss:
+        age = "an unknown time" if seconds is None else format_duration(timedelta(seconds=seconds))
+        raise Refused(
+            f"changes of up to {age} would be lost, RPO is {format_duration(timedelta(seconds=rpo))}",
+            where=instance.name,
+            remedy="Accept that with failover_accept_loss=true",
+        )
     return {
         "position": after.position,
         "known_bytes": missing,

@@ -12,8 +12,7 @@ from .errors import HoldfastError
 from .model import Instance, Job, Repository, Setting
 from .tools.base import Tool
 
-
-AWAITED = "awaited"
+AWAITED = "awaited"  # the role of a server that is still to be made
 
 
 @dataclass

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import Refused, RepositoryFull
+from ..files import read
 from ..model import Backup, Instance, Repository
 from ..process import run
 from ..repositories.pipes import Command, pipeline
@@ -116,6 +117,15 @@ class Fill:
         with open(os.path.join(self._instance.state_directory, "filled"), "w", encoding="utf-8"):
             pass
         return scratch.data_directory
+
+
+def filled_up_to(data_directory: str) -> str:
+    """The GTID position of the backup that a data directory was made from; empty when it was not made from one."""
+    for name in ("mariadb_backup_binlog_info", "xtrabackup_binlog_info"):
+        fields = (read(os.path.join(data_directory, name)) or "").split()
+        if len(fields) > 2:
+            return fields[2]
+    return ""
 
 
 def set_in_place(instance: Instance, directory: str) -> str | None:

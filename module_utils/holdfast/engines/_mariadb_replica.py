@@ -15,7 +15,7 @@ from ..errors import CommandFailed, HoldfastError, Refused, RestartRequired, Ser
 from ..model import Instance
 from ..owner import Ask
 from . import _mariadb_gtid as gtid
-from ._mariadb_fill import Fill, set_in_place
+from ._mariadb_fill import Fill, filled_up_to, set_in_place
 from ._mariadb_lost import save_lost
 from ._mariadb_service import data_directory, is_running, start_service, stop_service
 from .mariadb import MariaDB
@@ -131,7 +131,11 @@ class MariaDBReplication(MariaDB):
             )
         # What it wrote itself while it was the primary counts as replayed.
         self.execute("STOP ALL SLAVES")
-        self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
+        # Its own log begins here as well, so that others can follow it from the same backup on.
+        position = self._position()
+        self.execute("RESET MASTER")
+        self.execute("SET GLOBAL gtid_binlog_state = %s", (position,))
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (position,))
         self._change_master()
         self._await_stream()
         return True
@@ -206,12 +210,15 @@ class MariaDBReplication(MariaDB):
         self._block_writes()
         fork, own = self._fork(), str(self.row("SELECT @@gtid_binlog_pos")[0])
         lost = save_lost(self, fork) if gtid.goes_further(own, fork) else None
-        how: dict[str, Any] = {"method": "its own transactions all arrived"}
-        if lost:
-            how = {"method": "rebuilt from a backup", **self._fill(fork=fork)}
-        else:
-            self.follow()
-        return lost, how
+        reason = "it has transactions of its own"
+        if not lost:
+            try:
+                self.follow()
+            except CommandFailed as error:
+                reason = error.what
+            else:
+                return None, {"method": "its own transactions all arrived"}
+        return lost, {"method": "rebuilt from a backup", "reason": reason, **self._fill(fork=fork)}
 
     def look_at(self) -> tuple[bool, int]:
         rows = self._ask_peer("SELECT @@read_only, (SELECT coalesce(max(id), 0) FROM holdfast.promotion)")
@@ -224,7 +231,8 @@ class MariaDBReplication(MariaDB):
 
     def _position(self) -> str:
         """Everything that the server has, its own and what it replayed."""
-        return gtid.merged(*self.row("SELECT @@gtid_binlog_pos, @@gtid_slave_pos"))
+        written, replayed, directory = self.row("SELECT @@gtid_binlog_pos, @@gtid_slave_pos, @@datadir")
+        return gtid.merged(written or filled_up_to(directory), replayed)
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
         assert self._root
@@ -272,12 +280,16 @@ class MariaDBReplication(MariaDB):
     def _fill(self, *, fork: str) -> dict[str, Any]:
         fill = Fill(self.instance, self)
         _, backup, repository = fill.extract([self.peer.name, self.instance.name], fork)
-        self.close()
         self._ask("configure", self._wanted(read_only=True))
+        self.close()
         self._ask("stop")
         previous = self._ask("set_in_place")
         self._ask("start")
-        self.execute("SET GLOBAL gtid_slave_pos = %s", (fill.position(backup),))
+        # Its own log begins here as well, so that others can follow it from the same backup on.
+        position = self._position()
+        self.execute("RESET MASTER")
+        self.execute("SET GLOBAL gtid_binlog_state = %s", (position,))
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (position,))
         self._change_master()
         self._await_stream()
         return {"backup": backup.id, "repository": repository.name, "previous": previous}
