@@ -57,6 +57,13 @@ options:
       options:
         description: Options of the backup tool and time limits of jobs.
         type: dict
+      depends_on:
+        description: Names of instances that must be recovered before this one. Nothing on the host uses it.
+        type: list
+        elements: str
+      business:
+        description: What an outage means, for the disaster-recovery plan. Nothing on the host uses it.
+        type: dict
       replica_of:
         description: Name of the instance, on another host, that this one is a replica of.
         type: str
@@ -127,6 +134,9 @@ options:
             type: str
           key_secret:
             description: The access key itself.
+            type: str
+          escrow:
+            description: Where a copy of the passphrase is kept, for the plan. Nothing on the host uses it.
             type: str
   scheduler:
     description: What starts the jobs.
@@ -241,43 +251,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import converge
+from ansible.module_utils.holdfast.arguments import INSTANCE, REPOSITORY, given
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.inventory import resolve
 
-INSTANCE = {
-    "name": {"type": "str", "required": True},
-    "engine": {"type": "str", "required": True},
-    "port": {"type": "int"},
-    "service_level": {"type": "str"},
-    "repositories": {"type": "list", "elements": "str"},
-    "databases": {"type": "list", "elements": "str"},
-    "os_user": {"type": "str"},
-    "socket_directory": {"type": "path"},
-    "options": {"type": "dict"},
-    "replica_of": {"type": "str"},
-}
-SETTINGS = {
-    "type": {"type": "str", "required": True},
-    "path": {"type": "path"},
-    "endpoint": {"type": "str"},
-    "bucket": {"type": "str"},
-    "prefix": {"type": "str"},
-    "region": {"type": "str"},
-    "uri_style": {"type": "str"},
-    "ca_file": {"type": "path"},
-    "host": {"type": "str"},
-    "user": {"type": "str"},
-    "port": {"type": "int"},
-    "private_key_file": {"type": "path", "no_log": False},
-    "known_hosts_file": {"type": "path"},
-    "passphrase": {"type": "str", "no_log": True},
-    "key_id": {"type": "str", "no_log": True},
-    "key_secret": {"type": "str", "no_log": True},
-}
-REPOSITORY = {
-    "name": {"type": "str", "required": True},
-    "settings": {"type": "dict", "required": True, "options": SETTINGS},
-}
 ARGUMENTS = {
     "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
     "service_levels": {"type": "dict", "default": {}},
@@ -312,15 +289,11 @@ def main() -> None:
 def variables(params: dict[str, Any]) -> dict[str, Any]:
     """The options as the inventory has them."""
     return {
-        "db_instances": [_given(instance) for instance in params["instances"]],
+        "db_instances": [given(instance) for instance in params["instances"]],
         "db_service_levels": params["service_levels"],
-        "db_repositories": {item["name"]: _given(item["settings"]) for item in params["repositories"]},
+        "db_repositories": {item["name"]: given(item["settings"]) for item in params["repositories"]},
         "backup_scheduler": params["scheduler"],
     }
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if value is not None}
 
 
 if __name__ == "__main__":

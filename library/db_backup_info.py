@@ -31,6 +31,11 @@ options:
     description: How many of the newest records of each instance to return.
     type: int
     default: 20
+  jobs:
+    description: Jobs whose records to return. The default is all; the log job runs every few minutes.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Changes nothing.
@@ -103,6 +108,7 @@ ARGUMENTS = {
         "default": ["status"],
     },
     "last": {"type": "int", "default": 20},
+    "jobs": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -116,21 +122,21 @@ def main() -> None:
 
 def _describe(name: str, params: dict[str, Any]) -> dict[str, Any]:
     try:
-        read = partial(_read, name, params["gather"], params["last"])
+        read = partial(_read, name, params)
         return {"instance": name, **run_as_owner(config.load(name), read)}
     except HoldfastError as error:
         return {"instance": name, "error": error.as_dict()}
 
 
-def _read(name: str, gather: list[str], last: int) -> dict[str, Any]:
+def _read(name: str, params: dict[str, Any]) -> dict[str, Any]:
     # The keys are the owner's alone, so the instance is complete only when the owner reads it.
     instance = config.load(name)
     readers = {
         "status": partial(instance_status, instance),
         "backups": partial(list_backups, instance),
-        "records": partial(list_records, instance, last),
+        "records": partial(list_records, instance, params["last"], params["jobs"]),
     }
-    return {what: readers[what]() for what in gather}
+    return {what: readers[what]() for what in params["gather"]}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ module: db_inventory_info
 short_description: Check the inventory as a whole and tell which instances it has
 description:
   - Reads inventories as Ansible merges them and checks everything that was written about database instances, service
-    levels and repositories. It reports all mistakes at once, each with its file and line.
+    levels and repositories, and about contacts and sites. It reports all mistakes at once, each with its file and line.
+  - Empty fields that the recovery of a critical instance needs are warnings here, as they must keep nobody from taking
+    a backup; C(make validate) fails on them.
   - Values that are templates, lookups or encrypted with a vault are checked later, on the host that they are for.
   - Runs on the control host, with the Python that runs Ansible, and reaches no other host.
 version_added: "0.1.0"
@@ -61,6 +63,17 @@ instances:
         engine: postgresql
         port: 5432
         service_level: critical
+order:
+  description: Names of instances in waves of recovery, those that others depend on and the most urgent first.
+  returned: when there is no problem
+  type: list
+  elements: list
+  sample: [[billing], [orders]]
+gaps:
+  description: Empty fields that the recovery of a critical instance needs, each with the keys of a problem.
+  returned: when there is no problem
+  type: list
+  elements: dict
 problems:
   description: Everything that is wrong, sorted by file and line. When there is something, the module fails.
   returned: always
@@ -92,7 +105,7 @@ problems:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast.errors import InvalidInput
-from ansible.module_utils.holdfast.inventory import InvalidInventory, Problem
+from ansible.module_utils.holdfast.problems import InvalidInventory, Problem
 from ansible.module_utils.inventory_source import read_apart
 
 ARGUMENTS = {
@@ -111,7 +124,15 @@ def main() -> None:
     if found["problems"]:
         error = InvalidInventory([Problem(**problem) for problem in found["problems"]])
         module.fail_json(msg=str(error), problems=found["problems"])
-    module.exit_json(changed=False, instances=found["instances"], problems=[])
+    for gap in found["gaps"]:
+        module.warn(str(Problem(**gap)))
+    module.exit_json(
+        changed=False,
+        instances=found["instances"],
+        order=found["plan"]["order"],
+        gaps=found["gaps"],
+        problems=[],
+    )
 
 
 if __name__ == "__main__":

@@ -12,14 +12,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if __package__:
     from .holdfast import inventory
     from .holdfast.errors import InvalidInput
+    from .holdfast.plan import facts
+    from .holdfast.problems import Location, Problem
 else:
     from holdfast import inventory
     from holdfast.errors import InvalidInput
+    from holdfast.plan import facts
+    from holdfast.problems import Location, Problem
 
 if TYPE_CHECKING:
     from ansible.parsing.dataloader import DataLoader
@@ -31,7 +36,7 @@ class Source(NamedTuple):
     """An inventory as it was read: hosts with their variables, and what could not be read."""
 
     hosts: Mapping[str, Mapping[str, Any]]
-    problems: Sequence[inventory.Problem]
+    problems: Sequence[Problem]
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """The variables of every host as plain data, without what only Ansible understands."""
@@ -40,11 +45,15 @@ class Source(NamedTuple):
             for host, variables in self.hosts.items()
         }
 
-    def check(self) -> list[inventory.Problem]:
+    def check(self) -> list[Problem]:
         """Everything that is wrong with the inventory, by file and line."""
         return sorted({*self.problems, *inventory.check(self.plain(), self._locate)})
 
-    def _locate(self, host: str, path: Sequence[str | int], at_key: bool) -> inventory.Location | None:
+    def gaps(self) -> list[Problem]:
+        """Every empty field that the recovery of a critical instance needs, by file and line."""
+        return inventory.gaps(self.plain(), self._locate)
+
+    def _locate(self, host: str, path: Sequence[str | int], at_key: bool) -> Location | None:
         """Where a value was written, or the nearest thing around it whose place is known."""
         value: Any = self.hosts[host]
         trail = []
@@ -105,7 +114,7 @@ def read(sources: Sequence[str]) -> Source:
 
 
 def read_apart(sources: Sequence[str], *, config: str = "") -> dict[str, Any]:
-    """``problems`` and ``instances`` of inventories, read by a Python process of its own.
+    """What ``--json`` prints of inventories, read by a Python process of its own.
 
     A module cannot read them in its own process: it runs with the few files of Ansible that were shipped with it.
     ``config`` is the path of Ansible's configuration. Raises InvalidInput as ``read`` does.
@@ -140,35 +149,35 @@ def _unlock(loader: DataLoader) -> None:
         loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=identities, auto_prompt=False))
 
 
-def _unreadable(host: str, error: Exception) -> inventory.Problem:
+def _unreadable(host: str, error: Exception) -> Problem:
     location = None
     cause: BaseException | None = error
     while cause is not None and location is None:
         location, cause = _origin(getattr(cause, "obj", None)), cause.__cause__ or cause.__context__
-    location = location or inventory.Location("", 0)
+    location = location or Location("", 0)
     message = " ".join(str(getattr(error, "message", error)).split())
     remedy = "a vault password in ANSIBLE_VAULT_PASSWORD_FILE" if "vault" in message.lower() else ""
-    return inventory.Problem(*location, host, "variables", "", f"cannot be read: {message}", remedy)
+    return Problem(*location, host, "variables", "", f"cannot be read: {message}", remedy)
 
 
-def _once(problems: Iterable[inventory.Problem]) -> list[inventory.Problem]:
+def _once(problems: Iterable[Problem]) -> list[Problem]:
     """A file of a group fails for every host of it; the first one stands for all."""
-    found: dict[tuple[str, int, str], inventory.Problem] = {}
+    found: dict[tuple[str, int, str], Problem] = {}
     for problem in problems:
         found.setdefault((problem.file, problem.line, problem.message), problem)
     return list(found.values())
 
 
-def _origin(value: object) -> inventory.Location | None:
+def _origin(value: object) -> Location | None:
     try:
         from ansible._internal._datatag._tags import Origin
     except ImportError:  # before ansible-core 2.19
         position = getattr(value, "ansible_pos", None)
-        return inventory.Location(_relative(position[0]), position[1]) if position and position[0] else None
+        return Location(_relative(position[0]), position[1]) if position and position[0] else None
     origin = value if isinstance(value, Origin) else Origin.get_tag(value)
     if origin is None or not origin.path:
         return None
-    return inventory.Location(_relative(str(origin.path)), origin.line_num or 0)
+    return Location(_relative(str(origin.path)), origin.line_num or 0)
 
 
 def _relative(path: str) -> str:
@@ -183,6 +192,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if type(value).__name__ in ("EncryptedString", "AnsibleVaultEncryptedUnicode"):
         return ENCRYPTED
+    if isinstance(value, date):
+        return value.isoformat()
     for kind in (str, bool, int, float):
         if isinstance(value, kind):
             return kind(value)
@@ -193,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check the inventories of the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="inventory_source.py", description="Check an inventory, reaching no host.")
     parser.add_argument("inventory", nargs="+", help="file or directory; several are merged as Ansible merges them")
-    parser.add_argument("--json", action="store_true", help="print problems and instances as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args(argv)
     name = ", ".join(options.inventory)
     try:
@@ -204,15 +215,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stdout if options.json else sys.stderr,
         )
         return 2
-    problems, instances = source.check(), inventory.instances(source.plain())
+    problems, gaps, instances = source.check(), source.gaps(), inventory.instances(source.plain())
     if options.json:
-        print(json.dumps({"problems": [problem.as_dict() for problem in problems], "instances": instances}, indent=2))
-    elif problems:
-        print(*problems, sep="\n")
-        print(f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+        found = {
+            "problems": [problem.as_dict() for problem in problems],
+            "gaps": [gap.as_dict() for gap in gaps],
+            "instances": instances,
+            "plan": None if problems else facts.of_inventory(source.plain()),
+        }
+        print(json.dumps(found, indent=2, default=str))
+    elif problems or gaps:
+        print(*problems, *gaps, sep="\n")
+        count = len(problems) + len(gaps)
+        print(f"{name}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
     else:
         print(f"{name}: no problems in {sum(map(len, instances.values()))} instances on {len(instances)} hosts")
-    return 1 if problems else 0
+    return 1 if problems or gaps else 0
 
 
 if __name__ == "__main__":

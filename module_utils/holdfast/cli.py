@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from . import __version__, config, tables, work
+from . import __version__, config, metrics, tables, work
 from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
@@ -19,6 +19,7 @@ from .listing import expiry_fields, list_backups, list_records
 from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
+from .restore_command import add_restore
 from .restore_test import run as restore_test
 from .status import instance_status
 
@@ -31,6 +32,7 @@ examples:
   holdfast list orders                      the backups of an instance, in every repository
   holdfast expire orders --dry-run          what retention would remove, and the recoverable window before and after
   holdfast restore-test orders              restore the newest backup onto a scratch server and check it
+  holdfast restore orders --plan            what a restore would do, stop and lose; nothing is changed
   holdfast status --json | jq .             the same for a machine
 
 exit codes:
@@ -119,9 +121,20 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--repository", metavar="NAME", help="default: the first of the instance")
     _schedulable(test)
 
+    add_restore(add, _print)
+
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]
     past.add_argument("--last", type=int, default=20, metavar="N", help="default: 20 of each instance")
+
+    gauges = add(
+        "metrics",
+        "print metrics for the node exporter's textfile collector",
+        _run_metrics,
+        "holdfast metrics --output /var/lib/prometheus/node-exporter/holdfast.prom",
+    )
+    gauges.add_argument("instances", **reading)  # type: ignore[arg-type]
+    gauges.add_argument("--output", metavar="FILE", help="write FILE in one step instead of printing")
 
     reap = add("reap", "write the failed record of jobs that were killed", _run_reap, "holdfast reap orders")
     reap.add_argument("instances", **reading)  # type: ignore[arg-type]
@@ -255,6 +268,16 @@ def _run_status(args: argparse.Namespace) -> int:
 def _run_records(args: argparse.Namespace) -> int:
     found = _each(args, lambda instance, a: list_records(instance, a.last))
     _print(args, found, lambda: tables.records(found))
+    return EXIT_OK
+
+
+def _run_metrics(args: argparse.Namespace) -> int:
+    found = _each(args, lambda instance, _: metrics.of_instance(instance))
+    listed = [metrics.Sample(*sample) for samples in found.values() for sample in samples]
+    if args.output:
+        metrics.write(args.output, metrics.render(listed))
+        return EXIT_OK
+    _print(args, [sample._asdict() for sample in listed], lambda: metrics.render(listed).rstrip())
     return EXIT_OK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 BASH = """\
 _holdfast() {
     local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-    local commands="backup list status verify expire restore-test records reap completion"
+    local commands="backup list status verify expire restore-test restore records metrics reap completion"
     case "$previous" in
         --type) COMPREPLY=($(compgen -W "full differential incremental log logical archive" -- "$current")); return ;;
         completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
@@ -19,7 +19,11 @@ _holdfast() {
             verify) options+=" --again --scheduled" ;;
             expire) options+=" --dry-run --scheduled" ;;
             restore-test) options+=" --backup --repository --scheduled" ;;
+            restore)
+                options+=" --plan --confirm --time --position --transaction --point --consistent --timeline --source"
+                options+=" --backup --repository --delta --drop-previous --disconnect --no-check" ;;
             records) options+=" --last" ;;
+            metrics) options+=" --output" ;;
             reap) options+=" --scheduled" ;;
         esac
         COMPREPLY=($(compgen -W "$options" -- "$current"))

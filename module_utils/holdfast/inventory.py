@@ -7,19 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any
 
+from . import continuity, recovery_order
 from .config import STATE
 from .engines.catalog import ENGINES, supported
-from .errors import InvalidInput
 from .inventory_replicas import replica_issues
 from .model import Instance, Job, Repository
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
+from .problems import InvalidInventory, Locate, Problem, problem_of
 from .repositories.settings import read_repository, same_place
 from .units import parse_duration
-from .validation import HIDDEN, Checker, Issue, Path, did_you_mean
+from .validation import Checker, Issue, Path, did_you_mean
 
-VARIABLES = ("db_instances", "db_service_levels", "db_repositories", "backup_scheduler")
+VARIABLES = ("db_instances", "db_service_levels", "db_repositories", "backup_scheduler", *continuity.VARIABLES)
 SCHEDULERS = ("systemd", "cron")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 LOCAL_REPOSITORY = f"{STATE}/repository"  # where documentation and examples put a repository on the host itself
@@ -35,58 +36,14 @@ _INSTANCE_KEYS = (
     "os_user",
     "socket_directory",
     "options",
+    "depends_on",
+    "business",
     "replica_of",
 )
-_SECRET = re.compile("pass|secret|token|key|credential", re.IGNORECASE)
 _TIME_LIMIT = "time_limit_"
 _SIMILAR = 0.84
 
 HostVars = Mapping[str, Mapping[str, Any]]
-
-
-class Location(NamedTuple):
-    """Where a value was written."""
-
-    file: str
-    line: int
-
-
-Locate = Callable[[str, Path, bool], Optional[Location]]
-
-
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One mistake in an inventory, with the place where it was written as far as that is known."""
-
-    file: str
-    line: int
-    host: str
-    key: str
-    value: str
-    message: str
-    valid: str = ""
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.file else self.host
-        value = f"{self.value}: " if self.value else ""
-        return f"{place}: {self.key}: {value}{self.message}" + (f"; valid: {self.valid}" if self.valid else "")
-
-    def as_dict(self) -> dict[str, Any]:
-        """The problem as modules return it."""
-        return {name: getattr(self, name) for name in ("file", "line", "host", "key", "value", "message", "valid")}
-
-
-class InvalidInventory(InvalidInput):
-    """Everything that is wrong with an inventory, in one error."""
-
-    def __init__(self, problems: Sequence[Problem], *, where: str = "") -> None:
-        self.problems = tuple(problems)
-        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"{count} in the inventory:{lines}", where=where)
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}" if self.where else self.what
 
 
 @dataclass
@@ -108,24 +65,66 @@ class _Draft:
 def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
     """Every problem of an inventory as its files have it, templates not rendered; sorted by file and line."""
     names: dict[str, str] = {}
-    problems: set[Problem] = set()
-    shared: set[tuple[str, str, str]] = set()
+    problems = _Problems(locate)
+    needs = recovery_order.dependencies(hosts)
+    circle = recovery_order.circle(needs)
     for host, variables in hosts.items():
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
-        for issue in [*checker.issues, *replica_issues(hosts, host)]:
-            problem = _problem(host, variables, issue, locate)
-            # Variables of a group are read once for every host of it.
-            identity = (f"{problem.file}:{problem.line}" if problem.file else "", problem.key, problem.message)
-            own = issue.path[0] == "db_instances" and not problem.file
-            if own or identity not in shared:
-                shared.add(identity)
-                problems.add(problem)
+        continuity.note_dependencies(variables, needs, circle, checker)
+        problems.add(host, variables, [*checker.issues, *replica_issues(hosts, host)])
     if hosts and not any("db_instances" in variables for variables in hosts.values()):
-        problems.add(
+        problems.found.add(
             Problem("", 0, "all hosts", "db_instances", "", "is missing: no host of the inventory has instances")
         )
-    return sorted(problems)
+    return sorted(problems.found)
+
+
+def gaps(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
+    """Every human field that is empty and that the recovery of a critical instance needs; sorted by file and line."""
+    problems = _Problems(locate)
+    for host, variables in hosts.items():
+        found: list[continuity.Gap] = []
+        repositories: dict[str, None] = {}
+        for index, raw in enumerate(_mappings(variables.get("db_instances"))):
+            if raw.get("service_level", DEFAULT_LEVEL) == continuity.CRITICAL:
+                found.extend(continuity.gaps_of_instance(raw, ("db_instances", index)))
+                repositories.update(dict.fromkeys(_repositories_of(raw, variables)))
+        if repositories:
+            found.extend(continuity.gaps_of_fleet(variables))
+            found.extend(continuity.gaps_of_host(variables, list(repositories)))
+        message = "is empty, and a critical instance depends on it"
+        problems.add(host, variables, [Issue(gap.path, None, message, gap.valid) for gap in found])
+    return sorted(problems.found)
+
+
+class _Problems:
+    """Problems of a fleet. Variables of a group are read once for every host of it, and are told once."""
+
+    def __init__(self, locate: Locate | None) -> None:
+        self.found: set[Problem] = set()
+        self._locate = locate
+        self._shared: set[tuple[str, str, str]] = set()
+
+    def add(self, host: str, variables: Mapping[str, Any], issues: Sequence[Issue]) -> None:
+        """Take over the issues of one host."""
+        for issue in issues:
+            problem = problem_of(host, variables, issue, self._locate)
+            identity = (f"{problem.file}:{problem.line}" if problem.file else "", problem.key, problem.message)
+            own = issue.path[0] == "db_instances" and not problem.file
+            if own or identity not in self._shared:
+                self._shared.add(identity)
+                self.found.add(problem)
+
+
+def _repositories_of(raw: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    known = variables.get("db_repositories")
+    given = raw["repositories"] if "repositories" in raw else list(known) if isinstance(known, Mapping) else ()
+    return [item for item in given if isinstance(item, str)] if isinstance(given, (list, tuple)) else []
+
+
+def _mappings(raw: object) -> list[Mapping[str, Any]]:
+    return [item if isinstance(item, Mapping) else {} for item in raw] if isinstance(raw, (list, tuple)) else []
 
 
 def instances(hosts: HostVars) -> dict[str, list[dict[str, Any]]]:
@@ -151,7 +150,7 @@ def resolve(variables: Mapping[str, Any], *, host: str = "") -> list[Instance]:
     checker = Checker(rendered=True)
     drafts, repositories = _read_host(host, variables, checker, {})
     if checker.issues:
-        raise InvalidInventory(sorted(_problem(host, variables, issue, None) for issue in checker.issues), where=host)
+        raise InvalidInventory(sorted(problem_of(host, variables, issue, None) for issue in checker.issues), where=host)
     return [_instance(draft, draft.level, repositories) for draft in drafts if draft.level]
 
 
@@ -179,6 +178,7 @@ def _read_host(
     known, repositories = _read_repositories(variables.get("db_repositories", {}), check)
     if "backup_scheduler" in variables:
         check.choice(("backup_scheduler",), variables["backup_scheduler"], SCHEDULERS, "scheduler")
+    continuity.read(variables, check)
     drafts: list[_Draft] = []
     ports: dict[int, str] = {}
     for index, raw in enumerate(check.sequence(("db_instances",), variables.get("db_instances", ()), "instances")):
@@ -287,6 +287,10 @@ def _read_instance(
     _choose_repositories(draft, given, check, path, repositories)
     draft.databases = _texts((*path, "databases"), given.get("databases", ()), check, "names of databases")
     draft.options = _read_options((*path, "options"), given.get("options", {}), check)
+    continuity.read_dependencies(draft.name, given.get("depends_on", ()), check, (*path, "depends_on"))
+    continuity.read_business(
+        given.get("business", {}), draft.level.rto if draft.level else None, check, (*path, "business")
+    )
     if given.get("replica_of"):
         draft.replica_of = (
             check.text((*path, "replica_of"), given["replica_of"], "the name of an instance", NAME.fullmatch) or ""
@@ -353,38 +357,3 @@ def _read_options(path: Path, value: object, check: Checker) -> dict[str, str]:
             check.choice(where, str(key)[len(_TIME_LIMIT) :], tuple(map(str, Job)), "job")
             check.parsed(where, item, parse_duration)
     return options
-
-
-def _problem(host: str, variables: Mapping[str, Any], issue: Issue, locate: Locate | None) -> Problem:
-    location = locate(host, issue.path, issue.at_key) if locate else None
-    file, line = location or ("", 0)
-    return Problem(file, line, host, _key(issue.path, variables), _shown(issue), issue.message, issue.valid)
-
-
-def _key(path: Path, variables: Mapping[str, Any]) -> str:
-    """``db_instances[orders].port``: an instance by its name, where it has one."""
-    text, value = "", variables
-    for part in path:
-        try:
-            value = value[part]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            value = {}
-        if isinstance(part, int):
-            name = value.get("name") if isinstance(value, Mapping) else None
-            text += f"[{name if isinstance(name, str) else part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
-
-
-def _shown(issue: Issue) -> str:
-    if issue.value is None or isinstance(issue.value, (Mapping, list, tuple)):
-        return ""
-    # What stands under an unknown key of a repository may be a secret whose key is misspelt.
-    unknown = issue.at_key and len(issue.path) > 2
-    if issue.value == HIDDEN or (
-        unknown and (issue.path[0] == "db_repositories" or _SECRET.search(str(issue.path[-1])))
-    ):
-        return HIDDEN
-    text = str(issue.value)
-    return repr(text if len(text) <= 60 else text[:57] + "...") if isinstance(issue.value, str) else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .adapters import Adapters
@@ -37,11 +38,11 @@ def list_backups(instance: Instance) -> list[dict[str, Any]]:
     return found
 
 
-def list_records(instance: Instance, last: int) -> list[dict[str, Any]]:
-    """The newest ``last`` records, oldest first."""
+def list_records(instance: Instance, last: int, jobs: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The newest ``last`` records, of these jobs or of all, oldest first."""
     records = Records(instance)
     records.reap()
-    return list(records)[-last:]
+    return [record for record in records if not jobs or record["job"] in jobs][-last:]
 
 
 def expiry_fields(repository: Repository, tool: str, plan: Plan) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -295,3 +296,22 @@ class Place:
     data_directory: str
     service: str | None  # of the service manager; None when nothing known manages the server
     running: bool
+    # What a directory inside the data is called so that the server does not look at it; None where it looks at all.
+    unseen: str | None = None
+
+    @property
+    def is_mount(self) -> bool:
+        """Whether the data directory is a file system of its own: what is beside it cannot be moved into it."""
+        return os.path.ismount(self.data_directory)
+
+    def room(self, instance: str) -> str:
+        """The directory in which new data for the instance are made: on the file system of the live ones."""
+        if self.is_mount:
+            return os.path.join(self.data_directory, f"{self.unseen}-{instance}")
+        return os.path.join(os.path.dirname(self.data_directory), f".holdfast-{instance}")
+
+    def aside(self, moment: str) -> str:
+        """The directory to which the data of before are set aside."""
+        if self.is_mount:
+            return os.path.join(self.data_directory, f"{self.unseen}-before-{moment}")
+        return f"{self.data_directory}.before-{moment}"

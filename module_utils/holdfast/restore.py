@@ -83,14 +83,14 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
             ask("stop")
         reached = _make_aside(planned, tool, adapters.engine, record, ask)
         if not request.delta:
-            ask("swap", planned.previous)
+            ask("swap", planned.moment)
         ask("start")
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
         log.info("%s is in service again, restored to %s", instance.name, reached.position)
         problems = _afterwards(instance, adapters, reached, request, measured)
         if not request.keep_previous and not request.delta and not problems:
-            ask("drop", planned.previous)
+            ask("drop", planned.moment)
         ask("tidy")
     if problems:
         raise CheckFailed(
@@ -139,7 +139,8 @@ def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: 
     """Restore, recover and examine beside the live data; on failure put back in service what was there."""
     request, measured = planned.request, record["restore"]
     ask("prepare")
-    directory, size = os.path.join(planned.room, "restore"), int(measured.get("size_bytes") or 0)
+    directory = os.path.join(planned.place.room(planned.instance.name), "restore")
+    size = int(measured.get("size_bytes") or 0)
     staging = engine.staging(directory, expected_size=size, onto_live=request.delta)
     try:
         staging.destroy()  # of a restore that was interrupted
@@ -184,7 +185,9 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Res
             log.warning("%s cannot be restored, trying the one before it: %s", candidate.backup.id, error)
             measured.setdefault("fallback", []).append({"backup": candidate.backup.id, "error": str(error)})
             if isinstance(error, CorruptBackup):
-                damaged = record.setdefault("verified", {}).setdefault(candidate.repository.name, {"damaged": {}})
+                damaged = record.setdefault("verified", {}).setdefault(
+                    candidate.repository.name, {"intact": [], "damaged": {}, "problems": []}
+                )
                 damaged["damaged"][candidate.backup.id] = error.what
             staging.destroy()
     assert failed is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import urllib.error
@@ -17,30 +18,31 @@ from .model import Instance
 from .restore_request import Assertion
 
 _PROBE_SECONDS = 10
+_MOMENT = re.compile(r"^\d{8}T\d{6}Z\Z")
 
 
 def operations(instance: Instance) -> Mapping[str, Callable[..., Any]]:
     """The operations that the owner may ask for. Paths are found out here, not taken from who asks."""
     engine = Adapters(instance).engine
 
-    def live() -> str:
-        return engine.place().data_directory
-
     def room() -> str:
-        return os.path.join(os.path.dirname(live()), f".holdfast-{instance.name}")
+        return engine.place().room(instance.name)
 
     def prepare() -> None:
         user = pwd.getpwnam(instance.os_user)
         os.makedirs(room(), mode=0o700, exist_ok=True)
         os.chown(room(), user.pw_uid, user.pw_gid, follow_symlinks=False)
 
-    def swap(previous: str) -> None:
-        _check_previous(live(), previous)
-        exchange(os.path.join(room(), "restore", "data"), live(), previous)
+    def swap(moment: str) -> None:
+        place = engine.place()
+        staged, previous = os.path.join(room(), "restore", "data"), place.aside(_checked(moment))
+        if place.is_mount:
+            exchange_content(staged, place.data_directory, previous, spare=str(place.unseen))
+        else:
+            exchange(staged, place.data_directory, previous)
 
-    def drop(previous: str) -> None:
-        _check_previous(live(), previous)
-        shutil.rmtree(previous)
+    def drop(moment: str) -> None:
+        shutil.rmtree(engine.place().aside(_checked(moment)))
 
     def tidy() -> None:
         shutil.rmtree(room(), ignore_errors=True)
@@ -70,11 +72,27 @@ def exchange(staged: str, live: str, previous: str) -> None:
         raise HoldfastError(
             f"the restored data cannot be moved into place: {error.strerror}", where=live, remedy="Nothing was changed"
         ) from None
-    parent = os.open(os.path.dirname(live), os.O_RDONLY)
+    _flush(os.path.dirname(live))
+
+
+def exchange_content(staged: str, live: str, previous: str, *, spare: str) -> None:
+    """As :func:`exchange` for a directory that cannot be renamed. What begins with ``spare`` stays where it is."""
+    os.mkdir(previous, 0o700)
+    owner = os.stat(live)
+    os.chown(previous, owner.st_uid, owner.st_gid)
+    for source, target in ((live, previous), (staged, live)):
+        for name in os.listdir(source):
+            if not name.startswith(spare) and name != "lost+found":
+                os.rename(os.path.join(source, name), os.path.join(target, name))
+    _flush(live)
+
+
+def _flush(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(parent)
+        os.fsync(descriptor)
     finally:
-        os.close(parent)
+        os.close(descriptor)
 
 
 def probe(item: Assertion) -> dict[str, Any]:
@@ -90,6 +108,7 @@ def probe(item: Assertion) -> dict[str, Any]:
     return {"name": item.name, "expected": "status 200 to 299", "found": found, "ok": ok}
 
 
-def _check_previous(live: str, previous: str) -> None:
-    if not previous.startswith(f"{live}.before-") or "/" in previous[len(live) :]:
-        raise InvalidInput("not a name for data that are set aside", where=previous)
+def _checked(moment: str) -> str:
+    if not _MOMENT.match(moment):
+        raise InvalidInput("not a moment in a name of data that are set aside", where=moment)
+    return moment

@@ -42,7 +42,7 @@ class Plan:
     source: Instance
     request: Request
     place: Place
-    previous: str
+    moment: str  # of the plan, as it is in the name of the data that are set aside
     candidate: Candidate | None = None
     space_needed: int = 0
     space_free: int = 0
@@ -53,19 +53,15 @@ class Plan:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def room(self) -> str:
-        """The directory beside the live data in which the new ones are made."""
-        return os.path.join(os.path.dirname(self.place.data_directory), f".holdfast-{self.instance.name}")
-
     def fields(self) -> dict[str, Any]:
         """The plan as records and ``--json`` show it."""
+        keeps = self.request.keep_previous and not self.request.delta
         found: dict[str, Any] = {
             "source": self.source.name,
             "target": self.request.target.describe(),
             "data_directory": self.place.data_directory,
             "stops": self.place.service if self.place.running else None,
-            "previous": self.previous if self.request.keep_previous and not self.request.delta else None,
+            "previous": self.place.aside(self.moment) if keeps else None,
             "delta": self.request.delta,
             "space": {"needed_bytes": self.space_needed, "free_bytes": self.space_free},
             "clients": list(self.clients),
@@ -96,7 +92,7 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
     source = request.source or instance
     place = adapters.engine.place()
     stamp = utcnow().strftime("%Y%m%dT%H%M%SZ")
-    plan = Plan(instance, source, request, place, f"{place.data_directory}.before-{stamp}")
+    plan = Plan(instance, source, request, place, stamp)
     if request.remark:
         plan.notes.append(request.remark)
     if request.target.time and request.target.time > utcnow():
@@ -132,7 +128,7 @@ def candidates(plan: Plan, tool: Tool) -> Iterator[Candidate]:
                 reasons.append(error.what)
                 continue
             if log.gap:
-                reasons.append(f"{backup.id} in {repository.name}: {log.gap}")
+                reasons.append(f"in {repository.name}, {log.gap}")
                 continue
             found = True
             yield Candidate(repository, backup, tuple(needed), log)
@@ -153,13 +149,13 @@ def _has_records(instance: Instance) -> bool:
 def _no_candidate(plan: Plan, reasons: list[str]) -> str:
     wanted = f"backup {plan.request.backup_id}" if plan.request.backup_id else "no backup"
     verb = "cannot reach" if plan.request.backup_id else "reaches"
-    shown = "; ".join(dict.fromkeys(reasons[:_SHOWN])) or "the repositories hold no usable backup"
+    shown = "; ".join([*dict.fromkeys(reasons)][:_SHOWN]) or "the repositories hold no usable backup"
     return f"{wanted} {verb} {plan.request.target.describe()}: {shown}"
 
 
 def _look_at_server(plan: Plan, adapters: Adapters) -> None:
     engine, live = adapters.engine, plan.place.data_directory
-    if os.path.ismount(live) and not plan.request.delta:
+    if plan.place.is_mount and plan.place.unseen is None and not plan.request.delta:
         plan.problems.append(
             f"{live} is a mount point, which cannot be renamed: move the data into a directory below it,"
             " or restore onto the live files"
@@ -202,7 +198,7 @@ def _look_at_space(plan: Plan) -> None:
     if plan.candidate is None:
         return
     size, log = plan.candidate.backup.size_bytes or 0, plan.candidate.log
-    where = os.path.dirname(plan.place.data_directory)
+    where = plan.place.data_directory if plan.place.is_mount else os.path.dirname(plan.place.data_directory)
     plan.space_free = shutil.disk_usage(where).free
     plan.space_needed = int(size * _SPACE_FACTOR) + min(log.size_bytes * 4, _LOG_SPACE)
     if plan.request.delta:

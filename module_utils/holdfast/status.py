@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import pair, schedule
+from . import forecast, pair, schedule
 from .adapters import Adapters
-from .errors import Busy, HoldfastError
+from .errors import Busy, HoldfastError, Refused
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
@@ -61,6 +61,7 @@ def instance_status(instance: Instance) -> dict[str, Any]:
         _problem(found, "critical", text)
     _jobs(instance, history, found, resting=resting)
     _restore_test(history, found)
+    _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
     now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     found["next_runs"] = {
@@ -185,7 +186,7 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
     for job, last in history.last.items():
         if resting and job != str(Job.REPLICATION):
             continue  # they rest, and what they said of the time before no longer matters
-        if last["result"] == "failed" and last["error"]["code"] != Busy.code:
+        if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
             severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
     for scheduled, cron in () if resting else instance.service_level.schedule.items():
@@ -219,3 +220,10 @@ def _restore_test(history: History, found: dict[str, Any]) -> None:
     found["restore_test"] = dict(
         record.get("restore_test", {}), finished=record["finished"], result=record["result"], error=record.get("error")
     )
+
+
+def _forecast(instance: Instance, found: dict[str, Any]) -> None:
+    expected = forecast.of_instance(instance)
+    found["rto"].update(expected.as_dict())
+    for text in forecast.problems(expected, instance.service_level.rto, utcnow().date()):
+        _problem(found, "warning", text)

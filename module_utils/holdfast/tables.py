@@ -154,6 +154,9 @@ def _outcome(record: Mapping[str, Any]) -> str:
         return f"{format_bytes(record['log']['saved_bytes'])} saved, newest {record['log']['newest']}"
     if "restore_test" in record:
         return _restore_test(dict(record["restore_test"], finished=record["finished"], result=record["result"]))
+    if "restore" in record:
+        reached = record["restore"].get("reached") or {}
+        return f"to {record['restore']['target']}, reached {reached.get('time') or reached.get('position', '-')}"
     if "expired" in record:
         return f"{sum(len(ids) for ids in record['expired'].values())} backups removed"
     if "verified" in record:

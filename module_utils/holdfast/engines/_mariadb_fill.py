@@ -19,6 +19,7 @@ from ..tools._mariadb_restore import Restore, failure
 from ..tools.mariadb_backup import MariaDBBackup
 from ..units import format_bytes
 from . import _mariadb_gtid as gtid
+from ._mariadb_history import write_note
 from ._mariadb_scratch import MariaDBScratch
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Fill:
         if outcome.failed:
             raise failure(outcome.failed, "replaying the saved log", self._instance.name)
 
+    def _newest_log_number(self) -> int:
+        homes = self._homes([self._instance.name])
+        saved = (rules.saved(tool.store(repository).snapshots()) for _, repository, tool in homes)
+        return max((file.number for files in saved for file in files), default=0)
+
     def _homes(self, names: Sequence[str]) -> Iterator[tuple[str, Repository, MariaDBBackup]]:
         for name in names:
             tool = MariaDBBackup(replace(self._instance, name=name), self._engine)
@@ -112,10 +118,9 @@ class Fill:
         assert isinstance(scratch, MariaDBScratch)
         scratch.destroy()  # of a run that was cut short
         store = tool.store(repository)
-        Restore(store, store.snapshots(), scratch).extract(tool.chain(backup, repository))
-        # Later increments of this instance must not build on its backups of before.
-        with open(os.path.join(self._instance.state_directory, "filled"), "w", encoding="utf-8"):
-            pass
+        snapshots = store.snapshots()
+        Restore(store, snapshots, scratch, store.where).extract(tool.chain(backup, repository, snapshots))
+        write_note(self._instance.state_directory, self._newest_log_number())
         return scratch.data_directory
 
 

@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-import zlib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Callable
 
-from .. import files
-from ..errors import CommandFailed, HoldfastError, Refused, RestartRequired, ServerUnavailable, TargetNotReached
-from ..model import Instance
-from ..owner import Ask
+from ..errors import CommandFailed, HoldfastError, Refused, TargetNotReached
+from ..model import Reached
 from . import _mariadb_gtid as gtid
+from ._mariadb_admission import MariaDBMember
 from ._mariadb_fill import Fill, filled_up_to, set_in_place
 from ._mariadb_lost import save_lost
-from ._mariadb_service import data_directory, is_running, start_service, stop_service
-from .mariadb import MariaDB
-from .replication import ACCOUNT, Lost, Peer, Replayed, ReplicationState
+from .replication import ACCOUNT, Lost, Replayed, ReplicationState
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _STREAM_SECONDS = 60.0
 _OURS = ("system user", "holdfast")
-_PROMOTIONS = (
-    "CREATE TABLE IF NOT EXISTS holdfast.promotion (id BIGINT AUTO_INCREMENT PRIMARY KEY,"
-    " instance VARCHAR(64) NOT NULL, position TEXT NOT NULL, since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))"
-    " ENGINE=InnoDB COMMENT 'Which instance became primary when, and what it had replayed by then'"
-)
 
 
-class MariaDBReplication(MariaDB):
+class MariaDBReplication(MariaDBMember):
     """See the protocol."""
-
-    def __init__(self, instance: Instance, peer: Peer, ask: Ask | None) -> None:
-        super().__init__(instance)
-        self.peer = peer
-        self._root = ask
 
     def operations(self) -> Mapping[str, Callable[..., Any]]:
         return {
-            "stop": stop_service,
-            "start": self._start,
+            "stop": self.stop,
+            "start": self.start,
             "restart": self.restart,
             "configure": self._configure,
-            "set_in_place": lambda: set_in_place(self.instance, data_directory()),
+            "set_in_place": lambda: set_in_place(self.instance, self.place().data_directory),
         }
 
     def has_server(self) -> bool:
-        return os.path.isdir(os.path.join(data_directory(), "mysql"))
+        return os.path.isdir(os.path.join(self.place().data_directory, "mysql"))
 
     def state(self) -> ReplicationState:
         version, read_only = self.row("SELECT @@version, @@read_only")
@@ -84,35 +68,6 @@ class MariaDBReplication(MariaDB):
             problem="" if streaming else self._complaint(slave),
         )
 
-    def prepare(self, *, change: bool, restart: bool) -> list[str]:
-        replica = self.is_replica()
-        found = [] if replica else self._prepare_account(change)
-        wanted = self._wanted(read_only=replica)
-        current = {name: gtid.shown(self.row(f"SELECT @@GLOBAL.{name}")[0]) for name in wanted}
-        wrong = {name: value for name, value in wanted.items() if not gtid.same(current[name], value)}
-        if files.read(self.pair_file()) != self._pair_file(wanted):
-            found.append(f"{self.pair_file()} is written")
-            if change:
-                self._ask("configure", wanted)
-        found += [f"{name}: {current[name] or 'empty'} becomes {value}" for name, value in wrong.items()]
-        if change:
-            for name in ("server_id", "gtid_strict_mode", "slave_net_timeout"):
-                if name in wrong:
-                    self.execute(f"SET GLOBAL {name} = {wrong[name]}")
-        waiting = [name for name in wrong if name in ("bind_address", "log_slave_updates", "report_host")]
-        if not waiting:
-            return found
-        if change and not (restart or replica):
-            raise RestartRequired(
-                f"the server must be restarted to change {', '.join(waiting)}",
-                where=self.instance.name,
-                remedy="Name it in replication_restart_instances when it may be",
-            )
-        if change:
-            self.close()
-            self._ask("restart")
-        return [*found, "the server is restarted"]
-
     def fill(self) -> dict[str, Any]:
         return self._fill(fork="")
 
@@ -131,11 +86,7 @@ class MariaDBReplication(MariaDB):
             )
         # What it wrote itself while it was the primary counts as replayed.
         self.execute("STOP ALL SLAVES")
-        # Its own log begins here as well, so that others can follow it from the same backup on.
-        position = self._position()
-        self.execute("RESET MASTER")
-        self.execute("SET GLOBAL gtid_binlog_state = %s", (position,))
-        self.execute("SET GLOBAL gtid_slave_pos = %s", (position,))
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
         self._change_master()
         self._await_stream()
         return True
@@ -200,12 +151,12 @@ class MariaDBReplication(MariaDB):
             self._ask("configure", self._wanted(read_only=True))
         else:
             self._write_pair_file(self._wanted(read_only=True))
-        if is_running():
+        if self.place().running:
             self._block_writes()
 
     def rejoin(self) -> tuple[Lost | None, dict[str, Any]]:
         self._ask("configure", self._wanted(read_only=True))
-        if not is_running():
+        if not self.place().running:
             self._ask("start")
         self._block_writes()
         fork, own = self._fork(), str(self.row("SELECT @@gtid_binlog_pos")[0])
@@ -224,58 +175,10 @@ class MariaDBReplication(MariaDB):
         rows = self._ask_peer("SELECT @@read_only, (SELECT coalesce(max(id), 0) FROM holdfast.promotion)")
         return not rows[0][0], int(rows[0][1])
 
-    def pair_file(self) -> str:
-        """What a pair needs in the configuration. Read last; it is the server's own user's, who may have to fence."""
-        directory = os.path.dirname(self.configuration_file())
-        return os.path.join(directory, f"99-holdfast-{self.instance.name}-replication.cnf")
-
     def _position(self) -> str:
         """Everything that the server has, its own and what it replayed."""
         written, replayed, directory = self.row("SELECT @@gtid_binlog_pos, @@gtid_slave_pos, @@datadir")
         return gtid.merged(written or filled_up_to(directory), replayed)
-
-    def _ask(self, operation: str, *arguments: Any) -> Any:
-        assert self._root
-        return self._root(operation, *arguments)
-
-    def _wanted(self, *, read_only: bool) -> dict[str, str]:
-        number = zlib.crc32(self.instance.name.encode()) | 1
-        address, own_id = "", 1
-        try:
-            address, own_id = self.row("SELECT @@bind_address, @@server_id")
-        except ServerUnavailable:
-            address = "127.0.0.1"
-        wanted = {
-            "server_id": str(own_id if own_id != 1 else number),
-            "log_slave_updates": "ON",
-            "gtid_strict_mode": "ON",
-            "slave_net_timeout": "20",  # or a primary that is cut off counts as streaming for a minute
-            "report_host": self.instance.name,
-            "read_only": "ON" if read_only else "OFF",
-        }
-        if (address or "") in _LOOPBACK or "bind_address" in (files.read(self.pair_file()) or ""):
-            wanted["bind_address"] = "*"
-        return wanted
-
-    def _pair_file(self, wanted: Mapping[str, str]) -> str:
-        lines = "".join(f"{name} = {value}\n" for name, value in sorted(wanted.items()))
-        return f"# Managed by Holdfast: changes are overwritten.\n[mariadbd]\n{lines}"
-
-    def _configure(self, wanted: Mapping[str, str]) -> None:
-        owner = self.instance.os_user
-        files.write(files.File(self.pair_file(), self._pair_file(wanted), 0o644, owner, owner))
-
-    def _write_pair_file(self, wanted: Mapping[str, str]) -> None:
-        # Its directory belongs to root: the file is written where it is.
-        with open(self.pair_file(), "r+", encoding="utf-8") as stream:
-            stream.write(self._pair_file(wanted))
-            stream.truncate()
-
-    def _start(self) -> None:
-        from ..owner import run_as_owner
-
-        start_service()
-        run_as_owner(self.instance, self._await_answer)
 
     def _fill(self, *, fork: str) -> dict[str, Any]:
         fill = Fill(self.instance, self)
@@ -286,35 +189,11 @@ class MariaDBReplication(MariaDB):
         previous = self._ask("set_in_place")
         self._ask("start")
         # Its own log begins here as well, so that others can follow it from the same backup on.
-        position = self._position()
-        self.execute("RESET MASTER")
-        self.execute("SET GLOBAL gtid_binlog_state = %s", (position,))
-        self.execute("SET GLOBAL gtid_slave_pos = %s", (position,))
+        self.adopt(Reached(backup.log_stop or ""))
+        self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
         self._change_master()
         self._await_stream()
         return {"backup": backup.id, "repository": repository.name, "previous": previous}
-
-    def _prepare_account(self, change: bool) -> list[str]:
-        stored = self.rows(
-            "SELECT json_value(Priv, '$.authentication_string') FROM mysql.global_priv WHERE User = %s AND Host = '%%'",
-            (ACCOUNT,),
-        )
-        inner = hashlib.sha1(self.peer.password.encode()).digest()  # noqa: S324  the server's own form
-        proof = "*" + hashlib.sha1(inner).hexdigest().upper()  # noqa: S324
-        found = []
-        if not stored or stored[0][0] != proof:
-            found.append(f"account {ACCOUNT}: {'gets this password' if stored else 'is created'}")
-        if not self._has("promotion"):
-            found.append("table of promotions is created")
-        if change and found:
-            self.ensure_marker()
-            self.execute(_PROMOTIONS)
-            tls = "REQUIRE SSL" if self.row("SELECT @@have_ssl")[0] == "YES" else "REQUIRE NONE"
-            verb = "ALTER" if stored else "CREATE"
-            self.execute(f"{verb} USER {ACCOUNT}@'%%' IDENTIFIED VIA mysql_native_password USING %s {tls}", (proof,))
-            self.execute(f"GRANT REPLICATION SLAVE, REPLICATION MASTER ADMIN, BINLOG MONITOR ON *.* TO {ACCOUNT}@'%'")
-            self.execute(f"GRANT SELECT ON holdfast.* TO {ACCOUNT}@'%'")
-        return found
 
     def _change_master(self) -> None:
         tls = self._ask_peer("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]
@@ -388,27 +267,3 @@ class MariaDBReplication(MariaDB):
         if not rows:
             raise Refused(f"{self.peer.name} was never promoted", where=self.where)
         return str(rows[0][0])
-
-    def _ask_peer(self, statement: str) -> list[tuple[Any, ...]]:
-        pymysql = self._driver()
-        context = import_module("ssl").create_default_context()
-        context.check_hostname = False
-        context.verify_mode = 0
-        last: Exception | None = None
-        for options in ({"ssl": context}, {}):
-            try:
-                connection = pymysql.connect(
-                    host=self.peer.host,
-                    port=self.peer.port,
-                    user=ACCOUNT,
-                    password=self.peer.password,
-                    connect_timeout=5,
-                    **options,
-                )
-            except (pymysql.MySQLError, OSError) as error:
-                last = error
-                continue
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement)
-                return list(cursor.fetchall())
-        raise ServerUnavailable(f"{self.peer.address} does not answer: {last}", where=self.peer.name)

@@ -58,6 +58,11 @@ class MariaDBScratch:
         return os.path.join(self.directory, "server.log")
 
     @property
+    def pid_file(self) -> str:
+        """Where the server notes its process while it runs; one that stops in order removes it."""
+        return os.path.join(self.directory, "scratch.pid")
+
+    @property
     def memory(self) -> int:
         """Bytes of buffer pool: enough for the log to be applied from memory, never a burden on the host."""
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -128,7 +133,7 @@ class MariaDBScratch:
         return [
             f"--datadir={self.data_directory}",
             f"--socket={self.socket_directory}/scratch.sock",
-            f"--pid-file={self.directory}/scratch.pid",
+            f"--pid-file={self.pid_file}",
             f"--tmpdir={self._made('tmp')}",
             f"--innodb-buffer-pool-size={self.memory}",
             "--innodb-flush-log-at-trx-commit=2",
@@ -136,7 +141,7 @@ class MariaDBScratch:
             "--innodb-buffer-pool-dump-at-shutdown=OFF",
             "--max-allowed-packet=1G",
             *_NETWORK_OFF,
-            *stored_options(_read(os.path.join(self.data_directory, "backup-my.cnf"))),
+            *stored_options(read(os.path.join(self.data_directory, "backup-my.cnf"))),
         ]
 
     def _made(self, name: str) -> str:
@@ -159,7 +164,7 @@ class MariaDBScratch:
                 return
 
     def _failure(self) -> Exception:
-        text = _read(self.log_file)
+        text = read(self.log_file)
         words = last_failure(text)
         if "No space left on device" in text or "Disk is full" in text:
             return RepositoryFull(f"the scratch server ran out of space: {words}", where=self.directory)
@@ -180,13 +185,18 @@ class MariaDBScratch:
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
             raise AccessDenied("the socket directory belongs to somebody else", where=directory, remedy="Remove it")
 
-    def _stop(self) -> None:
+    def _pid(self) -> int | None:
+        """The process of the server; None when it does not run."""
         try:
-            pid = int(_read(os.path.join(self.directory, "scratch.pid")))
+            pid = int(read(self.pid_file))
             # A stale file may name a process of somebody else by now; the server works in its data directory.
-            if os.path.realpath(f"/proc/{pid}/cwd") != os.path.realpath(self.data_directory):
-                return
+            return pid if os.path.realpath(f"/proc/{pid}/cwd") == os.path.realpath(self.data_directory) else None
         except (ValueError, OSError):
+            return None
+
+    def _stop(self) -> None:
+        pid = self._pid()
+        if pid is None:
             return
         # Its data are about to go: there is nothing to shut down in order.
         try:
@@ -194,7 +204,7 @@ class MariaDBScratch:
         except ProcessLookupError:
             return
         deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline and _runs(pid):
+        while time.monotonic() < deadline and runs(pid):
             time.sleep(0.05)
 
 
@@ -214,7 +224,8 @@ def last_failure(text: str) -> str:
     return process.last_words("\n".join(errors) or text)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether the process still does anything."""
     # A child of this process stays as a zombie until its Popen is asked.
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
@@ -223,7 +234,8 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a file; empty when there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()

@@ -84,8 +84,8 @@ class Engine(Protocol):
     def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
         """A server in an empty directory whose data are to become the live ones, not started.
 
-        The directory is ``.holdfast-<instance>/restore`` beside the live data directory. With ``onto_live``, all but
-        the data lies there: the live files themselves are restored onto. Raises Unsupported when no tool can do that.
+        The directory is ``restore`` in the room that :class:`Place` names. With ``onto_live``, all but the data lies
+        there: the live files themselves are restored onto. Raises Unsupported when no tool can do that.
         """
 
     def adopt(self, reached: Reached) -> None:

@@ -4,77 +4,36 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from importlib import import_module
 from typing import Any
 
 from .. import files
-from ..errors import AccessDenied, CommandFailed, HoldfastError, NotInstalled, RestartRequired, ServerUnavailable
-from ..model import CheckResult, Instance, LogExposure, Marker, ServerInfo, Setting
-from ..owner import run_as_owner
-from ..process import run
+from ..errors import HoldfastError, ServerUnavailable, Unsupported
+from ..model import CheckResult, LogExposure, Marker, Reached, ServerInfo, Setting
 from . import _binlog as binlog
-from ._mariadb_host import data_size, service_of
+from . import _mariadb_history as history
+from ._mariadb_connection import quoted
+from ._mariadb_host import MariaDBHost, data_size
 from ._mariadb_scratch import MariaDBScratch
 from ._mariadb_settings import is_dynamic, same_meaning, written
-from .base import Scratch
+from ._mariadb_staging import MariaDBStaging
+from .base import Scratch, Staging
 
-SOCKET_DIRECTORY = "/run/mysqld"
-_CONNECT_SECONDS = 5
-_QUERY_SECONDS = 60
 _SYSTEM = ("information_schema", "performance_schema", "mysql", "sys", "holdfast")
-_DENIED = {1044, 1045, 1142, 1227, 1370, 1698, 4151}
-_UNAVAILABLE = {1040, 1053, 1203, 2002, 2003, 2006, 2013, 2055}
 _USER_TABLES = """
     SELECT table_schema, table_name, coalesce(table_rows, 0) FROM information_schema.tables
      WHERE table_type = 'BASE TABLE' AND table_schema NOT IN
            ('information_schema', 'performance_schema', 'mysql', 'sys', 'holdfast') ORDER BY 1, 2
 """
-_RESTART_SECONDS = 300.0
 _RESET = "the server began a new binary log (RESET MASTER): changes before it that were not saved are gone"
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """What MariaDB and MySQL call differently."""
+class MariaDB(MariaDBHost):
+    """See the protocol. Logs in as the operating system user that owns the server (unix_socket authentication)."""
 
-    name: str = "mariadb"
-    title: str = "MariaDB"
-    replica_status: str = "SHOW ALL SLAVES STATUS"
-    log_status: str = "SHOW MASTER STATUS"
-    gtid: str = "@@gtid_binlog_pos"
-    server_uid: str = "@@server_uid"
-    driver_package: str = "python3-pymysql"
-
-
-class MariaDB:
-    """A MariaDB server, as the operating system user that owns it (unix_socket authentication)."""
-
-    dialect = Dialect()
-    name = dialect.name
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self._connection: Any = None
-
-    @property
-    def socket(self) -> str:
-        """The path of the server's unix socket."""
-        directory = self.instance.socket_directory or SOCKET_DIRECTORY
-        return os.path.join(directory, self.instance.options.get("socket", "mysqld.sock"))
-
-    @property
-    def where(self) -> str:
-        """What error messages call this server."""
-        return f"{self.instance.name} ({self.dialect.title}, {self.socket})"
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.open:
-            connection.close()
+    name = MariaDBHost.dialect.name
 
     def inspect(self) -> ServerInfo:
         version, directory, uptime = self.row(
@@ -145,7 +104,9 @@ class MariaDB:
                 failing = _RESET
             else:
                 unsaved = later
-                if binlog.split_name(later[0])[1] != binlog.split_name(saved)[1] + 1:
+                if binlog.begins_history(later[0]):
+                    failing = f"{later[0]} follows {saved} in the repository: the server was restored in between"
+                elif binlog.split_name(later[0])[1] != binlog.split_name(saved)[1] + 1:
                     failing = f"{later[0]} follows {saved} in the repository: the server purged what was between"
         changed = binlog.unsaved_change([os.path.join(directory, name) for name in unsaved], start)
         if changed is None:
@@ -176,18 +137,6 @@ class MariaDB:
         for item in settings:
             if item.current != item.wanted and not item.restart:
                 self.execute(f"SET GLOBAL {item.name} = %s", (_value(item.wanted),))
-
-    def restart(self) -> None:
-        # Root manages the service, and only the owner can log in.
-        pid = run_as_owner(self.instance, self._pid)
-        self.close()
-        unit = service_of(pid) if pid else None
-        if unit is None:
-            raise RestartRequired(
-                "no systemd service is known for this server", where=self.where, remedy="Restart the server by hand"
-            )
-        run(["systemctl", "restart", unit]).check()
-        run_as_owner(self.instance, self._await_answer)
 
     def ensure_marker(self) -> bool:
         if self.is_replica() or (self._has("marker") and self._has("identity")):
@@ -257,31 +206,31 @@ class MariaDB:
             directory,
             live_data_directory=live,
             expected_size=expected_size,
-            connect=lambda sockets, name: type(self)(
-                replace(self.instance, socket_directory=sockets, options=dict(self.instance.options, socket=name))
-            ),
+            connect=self._beside,
         )
 
-    def rows(
-        self, statement: str, arguments: Sequence[object] = (), *, patience: float | None = _QUERY_SECONDS
-    ) -> list[tuple[Any, ...]]:
-        """The rows that a statement returns; ``patience`` is in seconds, None waits for ever."""
-        with self._errors():
-            connection = self._connect()
-            connection._read_timeout = patience  # noqa: SLF001  the driver has no other way to change it
-            with connection.cursor() as cursor:
-                cursor.execute(statement, tuple(arguments) or None)
-                return list(cursor.fetchall())
+    def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
+        if onto_live:
+            raise Unsupported(
+                self.name,
+                "a restore onto the live files",
+                "mariadb-backup restores whole directories only",
+                remedy="Make room for a second copy of the data",
+            )
+        return MariaDBStaging(
+            self.instance,
+            directory,
+            live_data_directory=self.place().data_directory,
+            expected_size=expected_size,
+            connect=self._beside,
+        )
 
-    def row(
-        self, statement: str, arguments: Sequence[object] = (), *, patience: float | None = _QUERY_SECONDS
-    ) -> tuple[Any, ...]:
-        """The first row that a statement returns."""
-        return self.rows(statement, arguments, patience=patience)[0]
+    def adopt(self, reached: Reached) -> None:
+        history.begin(self, reached)
 
-    def execute(self, statement: str, arguments: Sequence[object] = ()) -> None:
-        """Run a statement that returns nothing."""
-        self.rows(statement, arguments)
+    def _beside(self, sockets: str, name: str) -> MariaDB:
+        options = dict(self.instance.options, socket=name)
+        return type(self)(replace(self.instance, socket_directory=sockets, options=options))
 
     def _log_basename(self) -> str:
         return str(self.row("SELECT @@log_bin_basename")[0] or "")
@@ -292,78 +241,6 @@ class MariaDB:
                 "SELECT 1 FROM information_schema.tables WHERE table_schema = 'holdfast' AND table_name = %s", (table,)
             )
         )
-
-    def _pid(self) -> int | None:
-        try:
-            with open(str(self.row("SELECT @@pid_file")[0]), encoding="ascii") as stream:
-                return int(stream.read())
-        except (OSError, ValueError):
-            return None
-
-    def _await_answer(self) -> None:
-        deadline = time.monotonic() + _RESTART_SECONDS
-        while True:
-            try:
-                self.row("SELECT 1")
-            except ServerUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.5)
-            else:
-                return
-
-    def _connect(self) -> Any:
-        if self._connection is None or not self._connection.open:
-            self._connection = self._driver().connect(
-                unix_socket=self.socket,
-                user=self.instance.os_user,
-                connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_QUERY_SECONDS,
-                charset="utf8mb4",
-                autocommit=True,
-                init_command="SET time_zone = '+00:00'",
-            )
-        return self._connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        driver = self._driver()
-        try:
-            yield
-        except driver.MySQLError as error:
-            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-            if code in _UNAVAILABLE or code == 0:
-                self.close()
-            raise translate(code, str(error.args[-1] if error.args else error), self.where) from None
-
-    def _driver(self) -> Any:
-        try:
-            return import_module("pymysql")
-        except ImportError:
-            raise NotInstalled(
-                f"the {self.dialect.title} driver is not installed",
-                remedy=f"Install the package {self.dialect.driver_package}",
-            ) from None
-
-
-def translate(code: int, message: str, where: str) -> HoldfastError:
-    """The error of ours that a driver's error stands for; ``code`` is the server's or client's error number."""
-    if code in _DENIED:
-        return AccessDenied(
-            message,
-            where=where,
-            remedy="Run as the owner of the data directory; its account must use unix_socket and have all privileges",
-        )
-    if code in _UNAVAILABLE or code == 0:
-        return ServerUnavailable(
-            message, where=where, remedy="Check that the server runs: systemctl status mariadb, and its error log"
-        )
-    return CommandFailed(f"{message} (error {code})", where=where)
-
-
-def quoted(*names: str) -> str:
-    """Names joined by dots, each an identifier that SQL takes literally."""
-    return ".".join("`" + name.replace("`", "``") + "`" for name in names)
 
 
 def check_problems(answer: Sequence[Sequence[Any]]) -> list[str]:

@@ -51,6 +51,7 @@ _SECRETS: Mapping[str, tuple[str, ...]] = {
     "s3": ("key_id", "key_secret", "passphrase"),
     "sftp": ("passphrase",),
 }
+_FOR_PEOPLE = ("escrow",)  # where a copy of the passphrase is kept: the plan prints it, no tool needs it
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {"s3": {"region": "us-east-1", "uri_style": "host"}}
 TYPES = tuple(_SETTINGS)
 
@@ -65,7 +66,10 @@ def read_repository(name: str, raw: object, check: Checker, path: Path) -> Repos
         return None
     settings, secrets = _SETTINGS[type_], _SECRETS[type_]
     required = (*(key for key, setting in settings.items() if setting.required), *secrets)
-    check.mapping(path, raw, ("type", *settings, *secrets), required)
+    check.mapping(path, raw, ("type", *settings, *secrets, *_FOR_PEOPLE), required)
+    for key in _FOR_PEOPLE:
+        if given.get(key):
+            check.text((*path, key), given[key], "a text")
     found: dict[str, str] = dict(_DEFAULTS.get(type_, {}))
     for key, setting in settings.items():
         # An optional setting that a template leaves empty is not set.

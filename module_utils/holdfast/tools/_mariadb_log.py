@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -56,8 +57,29 @@ class BinaryLog:
         Raises RestartRequired while log_bin is off, and CorruptBackup, after everything is saved, as long as there is a
         gap behind the newest backup.
         """
+        state, saved = self._save()
+        if state.gap:
+            raise CorruptBackup(
+                f"the binary log in the repository has a gap: {state.gap}",
+                where=self._instance.name,
+                remedy="Take a backup now, an incremental one will do: log after it can be rolled forward again",
+            )
+        return saved
+
+    def close_and_save(self) -> str:
+        """Close the current file, save everything, whatever is missing before it, and return the name of the file.
+
+        Raises RestartRequired while log_bin is off and ServerUnavailable while the server is down.
+        """
+        names = self._engine.log_names()
+        if names:
+            self._engine.close_log_file()
+        self._save()
+        return names[-1] if names else ""
+
+    def _save(self) -> tuple[State, SavedLog]:
         state = self._read() or self._rebuild()
-        found = self._on_disk(state)
+        found, until = self._on_disk(state)
         fresh, gap = rules.unsaved(state.last, found)
         if gap:
             state.gap = f"{gap} (seen {format_instant(utcnow())})"
@@ -68,18 +90,13 @@ class BinaryLog:
         whole = not gap and all(os.path.exists(os.path.join(state.directory, file.name)) for file in state.files)
         for window in rules.windows(state.files if whole else [], fresh):
             same = bool(state.files) and whole and window[0] == state.files[0]
-            state.snapshot = self._store_window(state, window, state.snapshot if same else None)
+            reached = until if window[-1] == fresh[-1] else None
+            state.snapshot = self._store_window(state, window, state.snapshot if same else None, reached)
             state.files = window
             self._write(state)
         self._write(state)
-        if state.gap:
-            raise CorruptBackup(
-                f"the binary log in the repository has a gap: {state.gap}",
-                where=self._instance.name,
-                remedy="Take a backup now, an incremental one will do: log after it can be rolled forward again",
-            )
         newest = state.last.position if state.last else None
-        return SavedLog(newest, sum(file.size for file in fresh), begin, newest)
+        return state, SavedLog(newest, sum(file.size for file in fresh), begin, newest)
 
     def bridge_gap(self) -> None:
         """A backup was taken: what is missing before it no longer matters for the newest state."""
@@ -98,8 +115,8 @@ class BinaryLog:
         if os.path.exists(self._path):
             os.unlink(self._path)
 
-    def _store_window(self, state: State, window: list[LogFile], parent: str | None) -> str:
-        names, tags = [file.name for file in window], rules.window_tags(window)
+    def _store_window(self, state: State, window: list[LogFile], parent: str | None, until: int | None) -> str:
+        names, tags = [file.name for file in window], rules.window_tags(window, until)
         try:
             return self._store.backup_paths(names, tags, directory=state.directory, parent=parent).id
         except (CommandFailed, CorruptBackup) as error:
@@ -108,8 +125,12 @@ class BinaryLog:
             log.warning("the previous snapshot of the log is gone, storing its files again: %s", error.what)
             return self._store.backup_paths(names, tags, directory=state.directory).id
 
-    def _on_disk(self, state: State) -> list[LogFile]:
-        """The files that can be saved, oldest first, from the newest saved one on where that is still there."""
+    def _on_disk(self, state: State) -> tuple[list[LogFile], int | None]:
+        """The files that can be saved, oldest first, from the newest saved one on where that is still there.
+
+        With them the moment up to which they hold everything, if that is known.
+        """
+        until = int(time.time())
         try:
             place = self._engine.log_directory()
             if place is None:
@@ -125,16 +146,17 @@ class BinaryLog:
                 names = self._engine.log_names()
             names, running = names[:-1], True
         except ServerUnavailable:
-            if not state.directory:
+            if not os.path.isdir(state.directory):
                 raise
             log.warning("the server is down; saving its log from %s", state.directory)
-            names, running = rules.names_of(os.listdir(state.directory), state.base), False
+            names, running = binlog.names_of(os.listdir(state.directory), state.base), False
         if state.last and state.last.name in names:
             same = binlog.read(os.path.join(state.directory, state.last.name))
             if same and same.created == state.last.created:
                 names = names[names.index(state.last.name) :]
         paths = (os.path.join(state.directory, name) for name in names)
-        return [file for file in (binlog.read(path, complete=not running) for path in paths) if file]
+        found = [file for file in (binlog.read(path, complete=not running) for path in paths) if file]
+        return found, until if running else None
 
     def _first(self, files: list[LogFile]) -> list[LogFile]:
         """Of a log that was never saved: what the oldest backup can be rolled forward with, else the newest file."""

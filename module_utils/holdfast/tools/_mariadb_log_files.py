@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..engines._binlog import LogFile, follows, split_name
+from ..engines._binlog import LogFile, begins_history, follows
 from ..repositories.restic import Snapshot
 
 LOG = "log"
 WINDOW_FILES = 100
 WINDOW_BYTES = 1 << 30
-
-
-def names_of(entries: Iterable[str], base: str) -> list[str]:
-    """The names of the log files with this base name in a directory's listing, oldest first."""
-    found = []
-    for entry in entries:
-        try:
-            if split_name(entry)[0] == base:
-                found.append(entry)
-        except ValueError:
-            continue
-    return sorted(found, key=lambda name: split_name(name)[1])
 
 
 def unsaved(last: LogFile | None, found: Sequence[LogFile]) -> tuple[list[LogFile], str]:
@@ -36,8 +24,7 @@ def unsaved(last: LogFile | None, found: Sequence[LogFile]) -> tuple[list[LogFil
             return list(found[number if file.size > last.size else number + 1 :]), ""
     newer = [file for file in found if file.number > last.number and file.created >= last.created]
     if newer:
-        purged = f"the server purged what was between {last.name} and {newer[0].name} before it was saved"
-        return newer, "" if follows(last, newer[0]) else purged
+        return newer, "" if follows(last, newer[0]) else _missing(last, newer[0])
     return list(found), _reset(last, found) if found else ""
 
 
@@ -71,9 +58,10 @@ def decode(text: str) -> list[LogFile]:
     return files
 
 
-def window_tags(files: Sequence[LogFile]) -> dict[str, str]:
-    """The tags of the snapshot of a window."""
-    return {"kind": LOG, "files": encode(files), "window": f"{files[0].created}-{files[0].name}"}
+def window_tags(files: Sequence[LogFile], until: int | None = None) -> dict[str, str]:
+    """The tags of the snapshot of a window, which holds every change up to ``until`` if that is known."""
+    known = {"until": str(until)} if until else {}
+    return {"kind": LOG, "files": encode(files), "window": f"{files[0].created}-{files[0].name}", **known}
 
 
 def current(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
@@ -97,9 +85,10 @@ def saved(snapshots: Iterable[Snapshot]) -> dict[LogFile, Snapshot]:
 
 
 def gaps(files: Iterable[LogFile]) -> list[tuple[LogFile, LogFile]]:
-    """Neighbours between which something is missing."""
+    """Neighbours between which something is missing that no restore explains."""
     ordered = sorted(files)
-    return [(one, other) for one, other in zip(ordered, ordered[1:]) if not follows(one, other)]
+    pairs = zip(ordered, ordered[1:])
+    return [(one, other) for one, other in pairs if not follows(one, other) and not begins_history(other.name)]
 
 
 def from_position(files: Iterable[LogFile], name: str, not_after: float) -> list[LogFile]:
@@ -114,6 +103,12 @@ def from_position(files: Iterable[LogFile], name: str, not_after: float) -> list
             break
         sequence.append(file)
     return sequence
+
+
+def _missing(last: LogFile, first: LogFile) -> str:
+    if begins_history(first.name):
+        return f"the server was restored: its log goes on with {first.name} after {last.name}"
+    return f"the server purged what was between {last.name} and {first.name} before it was saved"
 
 
 def _reset(last: LogFile, found: Sequence[LogFile]) -> str:

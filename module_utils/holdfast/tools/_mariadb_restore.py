@@ -8,52 +8,70 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timezone
 
-from ..engines import _binlog as binlog
-from ..engines._binlog import LogFile
 from ..engines._mariadb_scratch import MariaDBScratch
 from ..engines.mariadb import MariaDB
-from ..errors import CommandFailed, CorruptBackup, HoldfastError, RepositoryFull
+from ..errors import CommandFailed, CorruptBackup, HoldfastError, RepositoryFull, TargetNotReached
 from ..model import Backup, RestoreTarget
 from ..process import run
 from ..repositories.pipes import Command, Stage, pipeline
 from ..repositories.restic import Restic, Snapshot
 from . import _mariadb_catalog as catalog
 from . import _mariadb_log_files as rules
+from . import _mariadb_target as targets
 from .base import Restored
 
 log = logging.getLogger(__name__)
+
+# The session that executes the log is asked at its end which transaction came last: $0 is mariadb-binlog.
+_READ_AND_ASK = (
+    '"$0" "$@" && echo "SELECT CONCAT_WS(CHAR(45), @@session.gtid_domain_id, @@session.server_id,'
+    ' @@session.gtid_seq_no);"'
+)
 
 
 class Restore:
     """One restore into one scratch server."""
 
-    def __init__(self, store: Restic, snapshots: Sequence[Snapshot], scratch: MariaDBScratch) -> None:
+    def __init__(self, store: Restic, snapshots: Sequence[Snapshot], scratch: MariaDBScratch, where: str) -> None:
         self._store = store
         self._snapshots = snapshots
         self._scratch = scratch
+        self._where = where
         self._phases: dict[str, float] = {}
 
     def run(self, chain: Sequence[Backup], target: RestoreTarget) -> Restored:
-        """Restore the last backup of the chain, which begins with a full one, and roll forward to the target."""
+        """Restore the last backup of the chain, which begins with a full one, and roll forward to the target.
+
+        Whether the log reaches the target is known before the data are read.
+        """
         newest = chain[-1]
-        if target.time and target.time < newest.finished:
-            raise CorruptBackup(
-                f"backup {newest.id} is newer than the target {target.time}",
-                where=newest.repository,
-                remedy="Choose a backup that ended before the target",
+        selection = targets.select(self._snapshots, newest, target)
+        if selection.range.gap:
+            raise TargetNotReached(
+                f"backup {newest.id} cannot be rolled forward to {target.describe()}: {selection.range.gap}",
+                where=self._where,
+                remedy="Choose a target that the log reaches, or a backup after the gap",
             )
-        self.extract(chain)
+        self._scratch.prepare()
+        with self._phase("fetch"):
+            self._fetch(selection)
+            end = targets.find(selection, self._log_directory, newest, target, self._where)
+        self._extract_all(chain)
         with self._phase("start"):
             engine = self._scratch.start()
         with self._phase("log"):
-            self._roll_forward(engine, newest, target)
-        return Restored(engine, dict(self._phases))
+            if end.paths:
+                self._apply(engine, selection, end)
+            shutil.rmtree(self._log_directory, ignore_errors=True)
+        return Restored(engine, dict(self._phases), end.reached)
 
     def extract(self, chain: Sequence[Backup]) -> None:
         """Bring the data of the last backup of the chain into the scratch directory, ready for a server to start on."""
         self._scratch.prepare()
+        self._extract_all(chain)
+
+    def _extract_all(self, chain: Sequence[Backup]) -> None:
         with self._phase("extract"):
             for number, backup in enumerate(chain):
                 self._extract(backup, self._directory(number))
@@ -95,37 +113,31 @@ class Restore:
             if number:
                 shutil.rmtree(self._directory(number))
 
-    def _roll_forward(self, engine: MariaDB, backup: Backup, target: RestoreTarget) -> None:
-        if not backup.log_stop:
-            return
-        name, offset = binlog.parse_position(backup.log_stop)
-        holders = rules.saved(self._snapshots)
-        files = rules.from_position(holders, name, backup.finished.timestamp() + 1)
-        if target.time:
-            files = [file for file in files if file.created <= target.time.timestamp()]
-        if holders and files and max(holders) != files[-1] and not target.time:
-            log.warning("the log rolls forward up to %s; what follows in the repository has a gap", files[-1].name)
-        if not files or (files[-1].name == name and files[-1].size <= offset):
-            return
-        directory = os.path.join(self._scratch.directory, "log")
-        for snapshot in dict.fromkeys(holders[file].id for file in files):
-            names = [file.name for file in files if holders[file].id == snapshot]
-            self._store.restore(snapshot, directory, include=names)
-        self._apply(engine, [os.path.join(directory, file.name) for file in files], offset, files[-1], target)
-        shutil.rmtree(directory)
+    @property
+    def _log_directory(self) -> str:
+        return os.path.join(self._scratch.directory, "log")
 
-    def _apply(self, engine: MariaDB, paths: Sequence[str], offset: int, last: LogFile, target: RestoreTarget) -> None:
-        reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum", f"--start-position={offset}"]
-        if target.time:
-            # Whole seconds are all that mariadb-binlog knows; it stops before the first event at or after this.
-            reader.append(f"--stop-datetime={target.time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}")
-        elif last.size < os.path.getsize(paths[-1]):
-            reader.append(f"--stop-position={last.size}")
-        writer = ["mariadb", "--no-defaults", "--binary-mode", f"--socket={engine.socket}"]
-        writer += [f"--user={engine.instance.os_user}", "--max-allowed-packet=1G"]
-        outcome = pipeline([Command([*reader, *paths], {"TZ": "UTC"}), Command(writer)])
+    def _fetch(self, selection: targets.Selection) -> None:
+        holders = rules.saved(self._snapshots)
+        for snapshot in dict.fromkeys(holders[file].id for file in selection.files):
+            names = [file.name for file in selection.files if holders[file].id == snapshot]
+            self._store.restore(snapshot, self._log_directory, include=names)
+
+    def _apply(self, engine: MariaDB, selection: targets.Selection, end: targets.End) -> None:
+        reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum", f"--start-position={selection.start}"]
+        reader += [f"--stop-position={end.offset}", *end.paths]
+        writer = ["mariadb", "--no-defaults", "--binary-mode", "--batch", "--skip-column-names"]
+        writer += [f"--socket={engine.socket}", f"--user={engine.instance.os_user}", "--max-allowed-packet=1G"]
+        outcome = pipeline([Command(["sh", "-c", _READ_AND_ASK, *reader]), Command(writer)])
         if outcome.failed:
             raise failure(outcome.failed, "rolling the log forward", self._scratch.directory)
+        applied = (outcome.stdout.split("\n")[-2:] or [""])[0]
+        if applied != end.gtid:
+            raise TargetNotReached(
+                f"the server executed the log up to GTID {applied or 'none'} and not up to {end.gtid}",
+                where=self._where,
+                remedy="Verify the repository and restore an older backup",
+            )
 
 
 def stream_name(backup: str) -> str:

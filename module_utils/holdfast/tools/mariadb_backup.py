@@ -9,10 +9,12 @@ import resource
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 
+from ..engines._mariadb_history import number_in, read_note
 from ..engines._mariadb_scratch import MariaDBScratch
 from ..engines._mariadb_settings import render
+from ..engines._mariadb_staging import MariaDBStaging
 from ..engines.base import Scratch
 from ..engines.mariadb import MariaDB
 from ..errors import (
@@ -25,13 +27,14 @@ from ..errors import (
     ServerUnavailable,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, ServerInfo, Verification
+from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, ServerInfo, Verification
 from ..process import require
 from ..repositories.pipes import Command
 from ..repositories.restic import Restic, Snapshot
 from ..units import utcnow
 from . import _mariadb_catalog as catalog
 from . import _mariadb_log_files as rules
+from . import _mariadb_target as targets
 from ._mariadb_log import BinaryLog
 from ._mariadb_restore import Restore, stream_name
 from .base import Restored, SavedLog
@@ -189,18 +192,47 @@ class MariaDBBackup:
         if not isinstance(scratch, MariaDBScratch):
             raise InvalidInput(f"{self.name} restores into a MariaDB server only", where=self.instance.name)
         store = self.store(repository)
-        return Restore(store, store.snapshots(), scratch).run(self.chain(backup, repository), target)
+        snapshots = store.snapshots()
+        chain = self.chain(backup, repository, snapshots)
+        if isinstance(scratch, MariaDBStaging):
+            scratch.newest_log_number = self._newest_log_number(snapshots)
+        return Restore(store, snapshots, scratch, store.where).run(chain, target)
 
-    def chain(self, backup: Backup, repository: Repository) -> list[Backup]:
+    def chain(self, backup: Backup, repository: Repository, snapshots: Sequence[Snapshot]) -> list[Backup]:
         """The backups that a restore of this one reads, beginning with a full one. Raises CorruptBackup."""
-        store = self.store(repository)
-        known = {item.id: item for item in catalog.backups_of(store.snapshots(), self.name, repository.name)}
+        known = {item.id: item for item in catalog.backups_of(snapshots, self.name, repository.name)}
         chain = [known.get(backup.id, backup)]
         while chain[0].parent:
             if chain[0].error:
-                raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=store.where)
+                where = self.store(repository).where
+                raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=where)
             chain.insert(0, known[chain[0].parent])
         return chain
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        return targets.select(self.store(repository).snapshots(), backup, target).range
+
+    def prove_log(self) -> str:
+        name = self._log().close_and_save()
+        store = self.store(self.instance.primary_repository)
+        if name not in {file.name for file in rules.saved(store.snapshots())}:
+            raise CommandFailed(
+                f"{name} was closed and did not arrive in the repository",
+                where=store.where,
+                remedy="Take a full backup now and look at the job's log",
+            )
+        return name
+
+    def _newest_log_number(self, snapshots: Sequence[Snapshot]) -> int:
+        """The highest number of a log file in this repository and in that of the instance that is restored."""
+        numbers = [file.number for file in rules.saved(snapshots)]
+        destination = self.engine.instance
+        try:
+            newest = BinaryLog(destination, self.engine, Restic(destination, destination.primary_repository)).newest()
+            numbers.append(number_in(newest or ""))
+        except HoldfastError as error:
+            log.warning("%s: the newest log file is not known: %s", destination.name, error.what)
+        return max(numbers, default=0)
 
     def _log(self) -> BinaryLog:
         return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))
@@ -225,11 +257,14 @@ class MariaDBBackup:
         """The backup that an incremental one builds on, or why there is none."""
         if type_ is BackupType.FULL:
             return None, ""
-        usable = [item for item in known if not item.error and item.started > filled(self.instance)]
+        usable = [item for item in known if not item.error]
         if type_ is BackupType.DIFFERENTIAL:
             usable = [item for item in usable if item.type is BackupType.FULL]
         if not usable:
             return None, "there is no full backup to build on"
+        restored = read_note(self.instance.state_directory)
+        if restored and usable[-1].started <= restored.when:
+            return None, f"the server was restored after {usable[-1].id}"
         parent = usable[-1]
         if parent.details.get("system") != server.system_identifier:
             return None, f"the server is not the one of {parent.id}, it was created anew"
@@ -305,14 +340,6 @@ class MariaDBBackup:
             if other.created >= since.timestamp():
                 problems.append(f"the log has a gap between {one.name} and {other.name}")
         return problems
-
-
-def filled(instance: Instance) -> datetime:
-    """When the instance got the data of another server: positions of before mean nothing in them."""
-    try:
-        return datetime.fromtimestamp(os.stat(os.path.join(instance.state_directory, "filled")).st_mtime, timezone.utc)
-    except FileNotFoundError:
-        return datetime.fromtimestamp(0, timezone.utc)
 
 
 def explain(error: CommandFailed, where: str) -> HoldfastError:

@@ -11,7 +11,7 @@ from ..engines.base import Scratch
 from ..engines.mariadb import MariaDB
 from ..errors import CommandFailed, CorruptBackup, InvalidInput, Unsupported
 from ..files import File
-from ..model import Backup, BackupType, Instance, Repository, RestoreTarget, Verification
+from ..model import Backup, BackupType, Instance, LogRange, Reached, Repository, RestoreTarget, Verification
 from ..process import require
 from ..repositories.pipes import Command
 from ..repositories.restic import Restic
@@ -119,8 +119,7 @@ class MariaDBDump:
     def restore(self, backup: Backup, repository: Repository, target: RestoreTarget, scratch: Scratch) -> Restored:
         if not isinstance(scratch, MariaDBScratch):
             raise InvalidInput(f"{self.name} restores into a MariaDB server only", where=self.instance.name)
-        if target.time:
-            raise Unsupported(self.name, "restore to a time", "no log rolls a dump forward")
+        self._check(target)
         store = self.store(repository)
         parts = {item.tags.get("part"): item.id for item in store.snapshots({"kind": _KIND, "id": backup.id})}
         phases = {}
@@ -139,7 +138,19 @@ class MariaDBDump:
             if outcome.failed and part == "data.sql":
                 raise failure(outcome.failed, f"loading {part}", scratch.directory)
             phases[part.split(".")[0]] = time.monotonic() - began
-        return Restored(engine, phases)
+        return Restored(engine, phases, Reached(backup.log_start or backup.id))
+
+    def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
+        del repository
+        self._check(target)
+        return LogRange(0, 0, until=backup.started)
+
+    def prove_log(self) -> str:
+        raise Unsupported(self.name, "log backup", "no log rolls a dump forward")
+
+    def _check(self, target: RestoreTarget) -> None:
+        if target.ends_early and not target.consistent:
+            raise Unsupported(self.name, f"a restore to {target.describe()}", "no log rolls a dump forward")
 
     def _common(self) -> list[str]:
         return ["mariadb-dump", f"--socket={self.engine.socket}", f"--user={self.instance.os_user}"]

@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.holdfast import inventory
 from ansible.module_utils.holdfast.errors import InvalidInput
 from ansible.module_utils.holdfast.model import BackupType, Job
+from ansible.module_utils.holdfast.problems import InvalidInventory, Location
 
 LOCAL = {"type": "posix", "path": "/backup", "passphrase": "one"}
 OFFSITE = {
@@ -351,7 +352,7 @@ def test_a_template_that_was_not_rendered_is_no_value_on_a_host() -> None:
 
 
 def test_all_problems_of_a_host_are_in_one_error() -> None:
-    with pytest.raises(inventory.InvalidInventory) as caught:
+    with pytest.raises(InvalidInventory) as caught:
         inventory.resolve(variables(instance(port=0, os_user="?"), instance(engine="x")), host="db1")
     assert len(caught.value.problems) == 4
     text = str(caught.value)
@@ -371,9 +372,9 @@ def test_the_same_mistake_of_two_hosts_is_told_of_both() -> None:
 
 
 def test_a_mistake_has_its_place_when_it_is_known() -> None:
-    def locate(host: str, path: tuple[object, ...], at_key: bool) -> inventory.Location:
+    def locate(host: str, path: tuple[object, ...], at_key: bool) -> Location:
         assert (host, path, at_key) == ("db1", ("db_instances", 0, "prot"), True)
-        return inventory.Location("host_vars/db1.yml", 7)
+        return Location("host_vars/db1.yml", 7)
 
     [found] = inventory.check({"db1": variables(instance(prot=5))}, locate)  # type: ignore[arg-type]
     assert str(found).startswith(
@@ -427,10 +428,24 @@ def replaced(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
 
 
 WHOLE = variables(
-    instance(service_level="mine", databases=["app"], options={"time_limit_full": "1h"}, repositories=["local", "far"]),
+    instance(
+        service_level="mine",
+        databases=["app"],
+        options={"time_limit_full": "1h"},
+        repositories=["local", "far"],
+        depends_on=["billing"],
+        business={"mtd": "2h", "owner": "x"},
+    ),
+    instance(name="billing", port=5433, service_level="critical"),
     db_service_levels={"mine": LEVEL},
     db_repositories={"local": LOCAL, "far": SFTP, "offsite": OFFSITE},
     backup_scheduler="cron",
+    db_plan={"organisation": "x", "owner": "lead", "reviewed": "2026-01-01", "activation": ["fire"], "impact": "low"},
+    db_contacts={"lead": {"name": "x", "phone": "1", "mail": "a@b.c", "declares": True, "calls": [], "deputies": []}},
+    db_communication={"declare": {"tell": ["lead"], "mail": ["a@b.c"], "webhook": "https://x", "message": "$phase"}},
+    db_mail={"server": "x", "port": 25, "sender": "a@b.c", "user": "x", "password": "x"},
+    db_sites={"here": {"address": "x", "alternate": "there"}, "there": {"address": "x", "type": "cold"}},
+    db_site="here",
 )
 
 
@@ -440,9 +455,10 @@ def test_no_value_anywhere_is_more_than_a_problem(path: tuple[Any, ...]) -> None
         raw = replaced(copy.deepcopy(WHOLE), path, copy.deepcopy(junk))
         inventory.check({"db1": raw})
         inventory.instances({"db1": raw})
+        inventory.gaps({"db1": raw})
         try:
             resolved = inventory.resolve(raw, host="db1")
-        except inventory.InvalidInventory as error:
+        except InvalidInventory as error:
             assert error.problems  # noqa: PT017  # whether it is raised depends on the junk
         else:
             assert all(each.service_level.schedule and each.repositories for each in resolved)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils import inventory_source
 from ansible.module_utils.holdfast.errors import InvalidInput
-from ansible.module_utils.holdfast.inventory import Problem
+from ansible.module_utils.holdfast.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "module_utils" / "inventory_source.py"
@@ -214,8 +214,12 @@ def test_the_script_prints_a_line_for_each_problem(tmp_path: Path) -> None:
 def test_the_script_tells_what_a_right_inventory_has(tmp_path: Path) -> None:
     done = run("--json", write(tmp_path, host_vars__db1=RIGHT))
     assert done.returncode == 0
-    assert json.loads(done.stdout) == {
+    found = json.loads(done.stdout)
+    assert found["plan"]["order"] == [["orders"]]
+    assert found == {
         "problems": [],
+        "gaps": [],
+        "plan": found["plan"],
         "instances": {"db1": [{"name": "orders", "engine": "postgresql", "port": 5432, "service_level": "standard"}]},
     }
 
@@ -231,4 +235,5 @@ def test_the_script_says_when_there_is_no_inventory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["example", "lab"])
 def test_the_inventories_of_the_repository_are_right(name: str) -> None:
-    assert check(str(ROOT / "inventories" / name)) == []
+    source = inventory_source.read([str(ROOT / "inventories" / name)])
+    assert (source.check(), source.gaps()) == ([], [])

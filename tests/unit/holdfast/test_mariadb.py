@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.holdfast import errors
+from ansible.module_utils.holdfast.engines import _mariadb_connection as connection
 from ansible.module_utils.holdfast.engines import mariadb
 from ansible.module_utils.holdfast.engines._mariadb_host import data_size
 from ansible.module_utils.holdfast.engines._mariadb_scratch import MariaDBScratch, last_failure, stored_options
@@ -37,7 +38,7 @@ LEVEL = ServiceLevel("standard", timedelta(minutes=15), timedelta(hours=1), KEEP
     ],
 )
 def test_translates_driver_errors(code: int, kind: type[errors.HoldfastError]) -> None:
-    assert type(mariadb.translate(code, "words", "here")) is kind
+    assert type(connection.translate(code, "words", "here")) is kind
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_check_problems(rows: list[tuple[str, ...]], problems: list[str]) -> Non
 
 
 def test_quotes_names() -> None:
-    assert mariadb.quoted("a`b", "select") == "`a``b`.`select`"
+    assert connection.quoted("a`b", "select") == "`a``b`.`select`"
 
 
 def test_size_leaves_logs_and_temporary_files_out(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_names_and_positions() -> None:
     assert binlog.split_name("db1.example-bin.000012") == ("db1.example-bin", 12)
     assert binlog.parse_position("mysql-bin.000012:345 0-1-7,1-1-9") == ("mysql-bin.000012", 345)
     assert binlog.parse_position("mysql-bin.000012:345") == ("mysql-bin.000012", 345)
-    assert rules.names_of(["b.index", "b.000010", "b.000009", "c.000001", "b.state"], "b") == ["b.000009", "b.000010"]
+    assert binlog.names_of(["b.index", "b.000010", "b.000009", "c.000001", "b.state"], "b") == ["b.000009", "b.000010"]
     with pytest.raises(ValueError, match=r"b\.index"):
         binlog.split_name("b.index")
 

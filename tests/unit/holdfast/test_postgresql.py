@@ -18,7 +18,7 @@ from ansible.module_utils.holdfast.engines._postgresql_scratch import (
     required_settings,
     shared_buffers,
 )
-from ansible.module_utils.holdfast.engines._postgresql_service import cluster_of, unit_of
+from ansible.module_utils.holdfast.engines._postgresql_service import clusters, unit_of
 from ansible.module_utils.holdfast.engines._postgresql_settings import same_meaning
 from ansible.module_utils.holdfast.errors import AccessDenied, CommandFailed, InvalidInput, ServerUnavailable
 from ansible.module_utils.holdfast.model import Instance, Keep, Repository, Retention, ServiceLevel
@@ -316,7 +316,11 @@ def test_unit_of_a_process(cgroup: str, unit: str | None) -> None:
     assert unit_of(cgroup) == unit
 
 
-def test_cluster_of_a_data_directory() -> None:
-    listing = '[{"version": "15", "cluster": "main", "pgdata": "/a"}, {"version": 17, "cluster": "x", "pgdata": "/b/"}]'
-    assert cluster_of(listing, "/b") == "17 x"
-    assert cluster_of(listing, "/c") is None
+def test_clusters_of_a_host() -> None:
+    listing = (
+        '[{"version": "15", "cluster": "main", "pgdata": "/a", "port": "5432", "running": 1},'
+        ' {"version": 17, "cluster": "x", "pgdata": "/b/", "port": 5433, "running": "0"}]'
+    )
+    main, other = clusters(listing)
+    assert (main.unit, main.port, main.data_directory, main.running) == ("postgresql@15-main.service", 5432, "/a", True)
+    assert (other.unit, other.running) == ("postgresql@17-x.service", False)

@@ -19,7 +19,7 @@ def host(monkeypatch):
     monkeypatch.setattr(db_backup_info, "run_as_owner", owner)
     monkeypatch.setattr(db_backup_info, "instance_status", lambda name: {"instance": name, "state": "ok"})
     monkeypatch.setattr(db_backup_info, "list_backups", lambda name: [{"id": f"{name}-1"}])
-    monkeypatch.setattr(db_backup_info, "list_records", lambda _, last: [{"last": last}])
+    monkeypatch.setattr(db_backup_info, "list_records", lambda _, last, jobs: [{"last": last, "jobs": jobs}])
     return broken
 
 
@@ -33,8 +33,12 @@ def test_every_instance_of_the_host_is_told(run, host):
 
 
 def test_only_what_is_asked_for_is_read(run, host):
-    result = run(db_backup_info.main, instances=["orders", "elsewhere"], gather=["backups", "records"], last=3)
-    assert result["instances"] == [{"instance": "orders", "backups": [{"id": "orders-1"}], "records": [{"last": 3}]}]
+    result = run(
+        db_backup_info.main, instances=["orders", "elsewhere"], gather=["backups", "records"], last=3, jobs=["full"]
+    )
+    assert result["instances"] == [
+        {"instance": "orders", "backups": [{"id": "orders-1"}], "records": [{"last": 3, "jobs": ["full"]}]}
+    ]
 
 
 def test_an_instance_that_cannot_be_read_is_an_entry_with_its_error(run, host):

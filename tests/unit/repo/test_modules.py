@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.holdfast import inventory
+from ansible.module_utils.holdfast import arguments, inventory
 from ansible.module_utils.holdfast.repositories import settings
-
-import db_backup
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
@@ -73,9 +71,9 @@ def test_a_module_fails_and_ends_in_main_alone(name):
 def test_the_settings_of_repositories_are_those_of_the_package():
     known = {name for names in settings._SETTINGS.values() for name in names}
     secret = {name for names in settings._SECRETS.values() for name in names}
-    assert set(db_backup.SETTINGS) == {"type", *known, *secret}
-    assert {name for name, option in db_backup.SETTINGS.items() if option.get("no_log")} == secret
+    assert set(arguments.SETTINGS) == {"type", *known, *secret, *settings._FOR_PEOPLE}
+    assert {name for name, option in arguments.SETTINGS.items() if option.get("no_log")} == secret
 
 
 def test_the_keys_of_instances_are_those_of_the_package():
-    assert tuple(db_backup.INSTANCE) == inventory._INSTANCE_KEYS
+    assert tuple(arguments.INSTANCE) == inventory._INSTANCE_KEYS

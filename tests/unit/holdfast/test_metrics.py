@@ -1,0 +1,119 @@
+"""Metrics come from records, are valid Prometheus text, and do not look young when they are old."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from ansible.module_utils.holdfast import metrics
+from ansible.module_utils.holdfast.errors import HoldfastError
+from ansible.module_utils.holdfast.model import Job
+from fakes import instance, service_level
+
+LINE = re.compile(r'[a-z_]+\{([a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\} -?[0-9.]+')
+
+
+def record(job, second, result="ok", **more):
+    when = f"2026-06-01T12:00:{second:02d}.000Z"
+    return {
+        "instance": "orders",
+        "job": job,
+        "result": result,
+        "started": when,
+        "finished": when,
+        "seconds": 1.5,
+        **more,
+    }
+
+
+RECORDS = [
+    record("full", 1, backup={"id": "b1", "size_bytes": 1000, "finished": "2026-06-01T12:00:01.000Z"}),
+    record("incremental", 5, backup={"id": "b2", "size_bytes": 2000, "finished": "2026-06-01T12:00:05.000Z"}),
+    record("log", 20, lost_bytes=4096, lost_seconds=3.5),
+    record(
+        "restore_test",
+        30,
+        restore_test={"backup_id": "b2", "size_bytes": 2000, "rto_seconds": 42.5, "phases": {"restore": 40.0}},
+    ),
+    record("verify", 40, "failed", error={"code": "corrupt-backup", "what": "x"}),
+]
+NOON = 1780315200
+
+
+def test_what_records_tell(tmp_path):
+    found = metrics.samples(instance(tmp_path), RECORDS, 60.0)
+    single = {one.name: one.value for one in found if len(one.labels) == 3}
+    assert single == {
+        "holdfast_recoverable_until_timestamp_seconds": NOON + 16.5,
+        "holdfast_rpo_exposure_bytes": 4096,
+        "holdfast_rpo_target_seconds": 900,
+        "holdfast_rto_achieved_seconds": 42.5,
+        "holdfast_rto_forecast_seconds": 60.0,
+        "holdfast_rto_target_seconds": 3600,
+        "holdfast_backup_size_bytes": 2000,
+        "holdfast_restore_test_last_success_timestamp_seconds": NOON + 30,
+    }
+    by_type = {one.labels["type"]: one.value for one in found if "type" in one.labels}
+    assert by_type == {"full": NOON + 1, "incremental": NOON + 5}
+    results = {one.labels["job_name"]: one.value for one in found if one.name == "holdfast_job_last_success"}
+    assert results == {"full": 1, "incremental": 1, "log": 1, "restore_test": 1, "verify": 0}
+
+
+def test_a_failed_log_job_moves_the_recoverable_moment_back_to_the_last_one_that_went_well(tmp_path):
+    broken = [*RECORDS, record("log", 50, "failed", error={"code": "failed", "what": "archiver"})]
+    [until] = [one.value for one in metrics.samples(instance(tmp_path), broken, None) if "recoverable" in one.name]
+    assert until == NOON + 16.5
+
+
+def test_without_a_log_backup_the_newest_backup_is_what_can_be_recovered(tmp_path):
+    level = service_level(schedule={Job.FULL: "0 1 * * *"}, log_interval=None)
+    found = metrics.samples(instance(tmp_path, service_level=level), RECORDS, None)
+    [until] = [one.value for one in found if "recoverable" in one.name]
+    assert until == NOON + 5
+
+
+def test_what_is_not_known_is_absent(tmp_path):
+    names = {one.name for one in metrics.samples(instance(tmp_path), [], None)}
+    assert names == {"holdfast_rpo_target_seconds", "holdfast_rto_target_seconds"}
+
+
+def test_every_metric_has_help_and_type_once_and_every_line_is_well_formed(tmp_path):
+    odd = instance(tmp_path, name='or"de\\rs\n')
+    text = metrics.render([*metrics.samples(instance(tmp_path), RECORDS, 60.0), *metrics.samples(odd, RECORDS, 60.0)])
+    lines = text.splitlines()
+    for name in metrics.HELP:
+        assert sum(line.startswith(f"# HELP {name} ") for line in lines) == 1
+        assert lines.count(f"# TYPE {name} gauge") == 1
+    assert [line for line in lines if not line.startswith("#") and not LINE.fullmatch(line)] == []
+    assert metrics.render([]) == ""
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_accepts_it(tmp_path):
+    text = metrics.render(metrics.samples(instance(tmp_path), RECORDS, 60.0))
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_file_is_replaced_in_one_step_and_readable_for_all(tmp_path):
+    path = tmp_path / "holdfast.prom"
+    path.write_text("old")
+    metrics.write(str(path), "new\n")
+    assert path.read_text() == "new\n"
+    assert os.stat(path).st_mode & 0o777 == 0o644
+    assert os.listdir(tmp_path) == ["holdfast.prom"]
+
+
+def test_a_directory_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(HoldfastError, match="the metrics cannot be written: No such file"):
+        metrics.write(str(tmp_path / "no" / "x.prom"), "")
+
+
+def test_samples_survive_the_way_through_json(tmp_path):
+    found = metrics.samples(instance(tmp_path), RECORDS, 60.0)
+    again = [metrics.Sample(*sample) for sample in json.loads(json.dumps(found))]
+    assert metrics.render(again) == metrics.render(found)
