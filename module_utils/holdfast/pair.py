@@ -73,7 +73,11 @@ def resting(instance: Instance) -> str:
         raise _fenced(instance, pair)
     server = replication(instance, pair.peer)
     try:
-        own = server.state()
+        try:
+            own = server.state()
+        except HoldfastError:
+            # The job finds out itself; the log of a primary that is down may be all that is left of it.
+            return f"it is a replica of {pair.peer.name} and does not answer" if pair.role == "replica" else ""
         if own.role == "replica":
             return f"it is a replica of {pair.peer.name}, which takes the backups"
         try:

@@ -181,6 +181,7 @@ def _prepare(instance: Instance, server: Replication, request: Request, outcome:
 
 def _follow(instance: Instance, server: Replication, request: Request, outcome: Outcome) -> None:
     if not request.position and not _belongs(instance, server):
+        _refuse_own_data(instance, server)
         outcome.details["filled"] = server.fill()
         outcome.actions.append(f"filled from backup {outcome.details['filled']['backup']}")
     outcome.changed = server.follow(position=request.position) or bool(outcome.actions)
@@ -192,6 +193,20 @@ def _belongs(instance: Instance, server: Replication) -> bool:
     """Whether the data are those of the pair already."""
     known = pair.read(instance)
     return server.has_server() and known is not None and known.role == "replica"
+
+
+def _refuse_own_data(instance: Instance, server: Replication) -> None:
+    """A server that somebody uses is not taken for one that waits to be filled."""
+    try:
+        used = server.has_server() and server.state().writable and bool(server.tables())
+    except HoldfastError:
+        return  # it is down: what it has is set aside
+    if used:
+        raise Refused(
+            "a server with data of its own takes writes here",
+            where=instance.name,
+            remedy="Give the replica another port or host, or stop that server: its data are set aside then",
+        )
 
 
 def _demote(instance: Instance, server: Replication, request: Request, outcome: Outcome) -> None:

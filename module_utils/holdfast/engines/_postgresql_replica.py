@@ -230,6 +230,7 @@ class PostgreSQLReplication(PostgreSQLMember):
         )
 
     def _create(self) -> None:
+        program("initdb", self.peer.version)
         name = self.instance.name.replace("-", "_")
         argv = ["pg_createcluster", f"--port={self.instance.port}", f"--user={self.instance.os_user}"]
         process.run([*argv, major(self.peer.version), name]).check()

@@ -85,6 +85,9 @@ class Replication(Protocol):
     def state(self) -> ReplicationState:
         """What the server says now. Raises ServerUnavailable."""
 
+    def tables(self) -> Mapping[str, int]:
+        """Its user tables, as the engine has them."""
+
     def prepare(self, *, change: bool, restart: bool) -> list[str]:
         """Let the peer follow this server, now or after roles were swapped. Returns what changed.
 

@@ -9,11 +9,11 @@ import stat
 from typing import Any
 
 import pytest
-from ansible.module_utils.holdfast import jobs, pair, probe, status, tables
+from ansible.module_utils.holdfast import jobs, pair, probe, replication, status, tables
 from ansible.module_utils.holdfast.engines import _mariadb_gtid as gtid
 from ansible.module_utils.holdfast.engines import _postgresql_pair as postgresql
 from ansible.module_utils.holdfast.engines.replication import Peer, ReplicationState
-from ansible.module_utils.holdfast.errors import Fenced, ServerUnavailable
+from ansible.module_utils.holdfast.errors import Fenced, Refused, ServerUnavailable
 from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Job
 from ansible.module_utils.holdfast.records import Records
@@ -193,3 +193,50 @@ def test_probes_tell_who_listens() -> None:
         port = server.getsockname()[1]
         assert probe.reached([("127.0.0.1", port)], 1) == [f"127.0.0.1:{port}"]
     assert probe.reached([("127.0.0.1", port)], 1) == []
+
+
+@pytest.mark.parametrize(("role", "rests"), [("primary", False), ("replica", True)])
+def test_jobs_of_a_server_that_is_down_rest_on_a_replica_alone(orders, member, monkeypatch, role, rests) -> None:
+    fake = member(primary())
+
+    def down() -> ReplicationState:
+        raise ServerUnavailable("does not answer")
+
+    monkeypatch.setattr(fake, "state", down)
+    pair.take_role(orders, PEER, role)
+    assert bool(pair.resting(orders)) is rests
+
+
+class Server(FakeReplication):
+    """A server that a replica is to be made of."""
+
+    def __init__(self, own: ReplicationState, tables: dict[str, int]) -> None:
+        super().__init__(own)
+        self._tables, self.filled = tables, False
+
+    def has_server(self) -> bool:
+        return True
+
+    def tables(self) -> dict[str, int]:
+        return self._tables
+
+    def fill(self) -> dict[str, Any]:
+        self.filled = True
+        return {"backup": "b0"}
+
+    def follow(self, *, position: str = "") -> bool:
+        return True
+
+
+@pytest.mark.parametrize("tables", [{"app.orders": 3}, {}])
+def test_a_server_that_somebody_uses_is_not_filled(tmp_path, tables) -> None:
+    server, target = Server(primary(), tables), instance(tmp_path, replica_of="other")
+    request = replication.Request("follow", PEER)
+    if tables:
+        with pytest.raises(Refused, match="data of its own"):
+            replication._follow(target, server, request, replication.Outcome())
+        assert not server.filled
+        return
+    replication._follow(target, server, request, replication.Outcome())
+    assert server.filled
+    assert pair.is_set_up(target)
