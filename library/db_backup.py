@@ -143,6 +143,12 @@ options:
     type: str
     choices: [systemd, cron]
     default: systemd
+  configure_only:
+    description:
+      - Only install the runner and the configuration of instances, so that their backups can be read here.
+      - Servers, repositories and schedule are left alone. For a host that has yet to be filled by a restore.
+    type: bool
+    default: false
   restart:
     description:
       - Names of instances whose server may be restarted, if a parameter that backups need takes a restart.
@@ -261,6 +267,7 @@ ARGUMENTS = {
     "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
     "scheduler": {"type": "str", "choices": ["systemd", "cron"], "default": "systemd"},
     "restart": {"type": "list", "elements": "str", "default": []},
+    "configure_only": {"type": "bool", "default": False},
 }
 
 
@@ -269,7 +276,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         instances = resolve(variables(module.params))
-        plan = converge.plan(instances, module.params["scheduler"], restart=module.params["restart"])
+        plan = converge.plan(
+            instances,
+            module.params["scheduler"],
+            restart=module.params["restart"],
+            configure_only=module.params["configure_only"],
+        )
         outcome = converge.preview(plan) if module.check_mode else converge.apply(plan)
     except HoldfastError as error:
         module.fail_json(msg=str(error), failures=[error.as_dict()], instances={}, restart_required=[], notes=[])

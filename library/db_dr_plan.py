@@ -16,15 +16,16 @@ version_added: "0.1.0"
 author:
   - Holdfast contributors
 options:
+  inventory:
+    description: What the inventory says, as the role validate_inventory returns it in C(facts).
+    type: dict
+    required: true
   sources:
-    description: Paths of inventories, usually the variable C(ansible_inventory_sources) of the play.
+    description: Paths of inventories, usually the variable C(ansible_inventory_sources) of the play. Commands in the
+      plan name them.
     type: list
     elements: str
     required: true
-  config:
-    description: Path of Ansible's configuration, usually the variable C(ansible_config_file).
-    type: path
-    default: ""
   human:
     description:
       - C(db_plan), C(db_contacts) and C(db_sites) as Ansible renders them. They replace what the files of the inventory
@@ -62,6 +63,7 @@ attributes:
 EXAMPLES = r"""
 - name: Write the plan
   db_dr_plan:
+    inventory: "{{ validate_inventory_found.facts }}"
     sources: "{{ ansible_inventory_sources }}"
     directory: "{{ playbook_dir }}/../reports"
     answers: "{{ dict(hosts | zip(hosts | map('extract', hostvars) | map(attribute='told', default={}))) }}"
@@ -102,12 +104,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import reports
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.plan import make
-from ansible.module_utils.holdfast.problems import InvalidInventory, Problem
-from ansible.module_utils.inventory_source import read_apart
 
 ARGUMENTS = {
+    "inventory": {"type": "dict", "required": True},
     "sources": {"type": "list", "elements": "str", "required": True},
-    "config": {"type": "path", "default": ""},
     "human": {"type": "dict", "default": {}},
     "answers": {"type": "dict", "default": {}},
     "directory": {"type": "path", "required": True},
@@ -121,11 +121,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     try:
-        found = read_apart(params["sources"], config=params["config"])
-        if found["problems"]:
-            raise InvalidInventory([Problem(**problem) for problem in found["problems"]])
         made = make.plan(
-            found["plan"],
+            params["inventory"],
             human=params["human"],
             answers=params["answers"],
             sources=params["sources"],

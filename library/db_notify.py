@@ -118,6 +118,11 @@ deliveries:
   returned: always
   type: list
   elements: dict
+notes:
+  description: Who was not told, and why. The same as warnings.
+  returned: always
+  type: list
+  elements: str
 """
 
 from typing import Any
@@ -160,16 +165,16 @@ def main() -> None:
     message = notify.compose(params["phase"], told.get("message") or "", params["facts"], drill=params["drill"])
     to, silent = notify.recipients(told.get("tell") or [], told.get("mail") or [], params["contacts"])
     deliveries = _deliver(params, message, to, send=not module.check_mode)
-    for name in silent:
-        module.warn(f"contact {name} has no mail address and was not told")
-    for delivery in deliveries:
-        if delivery.error:
-            module.warn(f"{delivery.channel} to {delivery.to} was not delivered: {delivery.error}")
+    notes = [f"contact {name} has no mail address and was not told" for name in silent]
+    notes += [f"{item.channel} to {item.to} was not delivered: {item.error}" for item in deliveries if item.error]
+    for note in notes:
+        module.warn(note)
     module.exit_json(
         changed=any(not delivery.error for delivery in deliveries),
         subject=message.subject,
         text=message.text,
         deliveries=[delivery.as_dict() for delivery in deliveries],
+        notes=notes,
     )
 
 

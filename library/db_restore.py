@@ -191,6 +191,10 @@ options:
     description: Go on although clients or replicas are connected.
     type: bool
     default: false
+  create:
+    description: Make an empty server first where there is none for the instance. Its packages must be installed.
+    type: bool
+    default: false
   check:
     description: Run the engine's checker before the restored data are put in service.
     type: bool
@@ -307,6 +311,7 @@ ARGUMENTS = {
     "keep_previous": {"type": "bool", "default": True},
     "delta": {"type": "bool", "default": False},
     "disconnect": {"type": "bool", "default": False},
+    "create": {"type": "bool", "default": False},
     "check": {"type": "bool", "default": True},
     "validation_queries": {
         "type": "list",
@@ -360,6 +365,7 @@ def _request(params: dict[str, Any]) -> Request:
         keep_previous=params["keep_previous"],
         delta=params["delta"],
         disconnect=params["disconnect"],
+        create=params["create"],
         check=params["check"],
         assertions=tuple(assertions),
         remark=remark,

@@ -7,9 +7,7 @@ with 0 when there is none, with 1 when there are some, and with 2 when the inven
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -27,6 +25,7 @@ else:
     from holdfast.problems import Location, Problem
 
 if TYPE_CHECKING:
+    from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
 
 ENCRYPTED = "{{ encrypted }}"  # stands for a value of a vault: a template to validation
@@ -52,6 +51,10 @@ class Source(NamedTuple):
     def gaps(self) -> list[Problem]:
         """Every empty field that the recovery of a critical instance needs, by file and line."""
         return inventory.gaps(self.plain(), self._locate)
+
+    def facts(self) -> dict[str, Any]:
+        """What the disaster-recovery plan says of a right inventory, its order of recovery among it."""
+        return facts.of_inventory(self.plain())
 
     def _locate(self, host: str, path: Sequence[str | int], at_key: bool) -> Location | None:
         """Where a value was written, or the nearest thing around it whose place is known."""
@@ -86,7 +89,6 @@ def read(sources: Sequence[str]) -> Source:
         from ansible.errors import AnsibleError
         from ansible.inventory.manager import InventoryManager
         from ansible.parsing.dataloader import DataLoader
-        from ansible.vars.manager import VariableManager
     except ModuleNotFoundError:
         raise InvalidInput(
             "this Python has no Ansible",
@@ -102,41 +104,25 @@ def read(sources: Sequence[str]) -> Source:
         raise InvalidInput(
             str(error), where=", ".join(sources), remedy=f"ansible-inventory -i {sources[0]} --list says more"
         ) from None
+    return loaded(manager, loader)
+
+
+def loaded(manager: InventoryManager, loader: DataLoader) -> Source:
+    """The inventory that Ansible has read. The process must be one of its own: it forgets what ``-e`` said."""
+    from ansible.errors import AnsibleError
+    from ansible.vars.manager import VariableManager
+
     variables = VariableManager(loader=loader, inventory=manager)
+    # It would stand for every host, also for those that the play leaves out, and hide what is written for them.
+    variables.extra_vars.clear()
     hosts: dict[str, Mapping[str, Any]] = {}
     problems = []
-    for host in manager.get_hosts():
+    for host in manager.get_hosts(ignore_limits=True, ignore_restrictions=True):
         try:
             hosts[host.name] = variables.get_vars(host=host, include_hostvars=False)
         except AnsibleError as error:
             problems.append(_unreadable(host.name, error))
     return Source(hosts, _once(problems))
-
-
-def read_apart(sources: Sequence[str], *, config: str = "") -> dict[str, Any]:
-    """What ``--json`` prints of inventories, read by a Python process of its own.
-
-    A module cannot read them in its own process: it runs with the few files of Ansible that were shipped with it.
-    ``config`` is the path of Ansible's configuration. Raises InvalidInput as ``read`` does.
-    """
-    program = "import sys; sys.path.append(sys.argv.pop(1)); import inventory_source; sys.exit(inventory_source.main())"
-    environment = {**os.environ, **({"ANSIBLE_CONFIG": config} if config else {})}
-    done = subprocess.run(
-        [sys.executable, "-c", program, os.path.dirname(__file__), "--json", "--", *sources],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        words = " ".join(done.stderr.split())[-500:]
-        raise InvalidInput(f"the inventory cannot be read: {words}", where=", ".join(sources)) from None
-    if "error" in found:
-        error = found["error"]
-        raise InvalidInput(error["what"], where=error["where"], remedy=error["remedy"])
-    return found
 
 
 def _unlock(loader: DataLoader) -> None:
@@ -204,31 +190,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check the inventories of the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="inventory_source.py", description="Check an inventory, reaching no host.")
     parser.add_argument("inventory", nargs="+", help="file or directory; several are merged as Ansible merges them")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args(argv)
     name = ", ".join(options.inventory)
     try:
         source = read(options.inventory)
     except InvalidInput as error:
-        print(
-            json.dumps({"error": error.as_dict()}) if options.json else error,
-            file=sys.stdout if options.json else sys.stderr,
-        )
+        print(error, file=sys.stderr)
         return 2
-    problems, gaps, instances = source.check(), source.gaps(), inventory.instances(source.plain())
-    if options.json:
-        found = {
-            "problems": [problem.as_dict() for problem in problems],
-            "gaps": [gap.as_dict() for gap in gaps],
-            "instances": instances,
-            "plan": None if problems else facts.of_inventory(source.plain()),
-        }
-        print(json.dumps(found, indent=2, default=str))
-    elif problems or gaps:
+    problems, gaps = source.check(), source.gaps()
+    if problems or gaps:
         print(*problems, *gaps, sep="\n")
         count = len(problems) + len(gaps)
         print(f"{name}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
     else:
+        instances = inventory.instances(source.plain())
         print(f"{name}: no problems in {sum(map(len, instances.values()))} instances on {len(instances)} hosts")
     return 1 if problems or gaps else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import TracebackType
 
 from .engines.registry import adapters
@@ -14,10 +15,14 @@ class Adapters:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        engine, physical, logical = adapters(instance.engine)
-        self.engine = engine(instance)
-        self.physical: Tool = physical(instance, self.engine)
-        self.logical: Tool = logical(instance, self.engine)
+        self._adapters = adapters(instance.engine)
+        self.engine = self._adapters.engine()(instance)
+        self.physical: Tool = self._adapters.physical()(instance, self.engine)
+
+    @cached_property
+    def logical(self) -> Tool:
+        """The logical backup tool. Most jobs have no use for it."""
+        return self._adapters.logical()(self.instance, self.engine)
 
     def __enter__(self) -> Adapters:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self

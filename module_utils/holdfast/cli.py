@@ -19,9 +19,9 @@ from .listing import expiry_fields, list_backups, list_records
 from .model import ON_REQUEST, Instance, Job
 from .owner import run_as_owner
 from .records import Records
+from .rescue_command import add_rescue
 from .restore_command import add_restore
 from .restore_test import run as restore_test
-from .status import instance_status
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CRITICAL = 0, 1, 2, 3
 
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    parser.add_argument("--version", action=_Version, help="show the version and what names this very code, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parser.set_defaults(json=False, commands=commands.choices)
 
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _schedulable(test)
 
     add_restore(add, _print)
+    add_rescue(add, _print)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]
@@ -143,6 +144,19 @@ def _parser() -> argparse.ArgumentParser:
     completion = add("completion", "print the tab completion", _run_completion, "holdfast completion bash")
     completion.add_argument("shell", choices=["bash"])
     return parser
+
+
+class _Version(argparse.Action):
+    """Reads the whole package for its hash, so only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from .runner import content_hash
+
+        print(f"holdfast {__version__} ({content_hash()})")
+        parser.exit()
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -260,6 +274,8 @@ def _run_list(args: argparse.Namespace) -> int:
 
 
 def _run_status(args: argparse.Namespace) -> int:
+    from .status import instance_status  # no other command needs it, and log backups run every few minutes
+
     found = list(_each(args, lambda instance, _: instance_status(instance)).values())
     _print(args, found, lambda: tables.status(found))
     return EXIT_CRITICAL if any(item["state"] == "critical" for item in found) else EXIT_OK

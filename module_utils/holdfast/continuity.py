@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 from .units import format_duration
 from .validation import HIDDEN, Checker, Path, did_you_mean
 
-VARIABLES = ("db_plan", "db_contacts", "db_communication", "db_mail", "db_sites", "db_site")
+VARIABLES = (
+    "db_plan",
+    "db_contacts",
+    "db_communication",
+    "db_mail",
+    "db_sites",
+    "db_site",
+    "db_takes_over",
+    "db_validation_queries",
+)
 CRITICAL = "critical"  # the service level whose instances must have no gap
 PHASES = ("declare", "provision", "restore", "recover", "validate", "close")
 PLACEHOLDERS = ("organisation", "system", "phase", "instances", "site", "time", "note")

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import host, pair, setup
 from .adapters import Adapters
-from .config import STATE, render
+from .config import STATE, load, render
 from .errors import HoldfastError, NotInstalled
 from .files import File
 from .host import Change, Manifest
@@ -37,12 +37,14 @@ class Plan:
     wanted: Manifest = field(default_factory=Manifest)
     changes: list[tuple[str, Change]] = field(default_factory=list)
     removals: list[Change] = field(default_factory=list)
+    leftovers: dict[str, list[str]] = field(default_factory=dict)  # tools' files among them, by the instance now served
     inactive: list[str] = field(default_factory=list)  # files of the scheduler whose jobs do not run yet
     setups: dict[str, Setup] = field(default_factory=dict)
     unconfigured: set[str] = field(default_factory=set)  # instances whose tools are not configured as they should be
     failures: list[HoldfastError] = field(default_factory=list)
     lacking: dict[str, list[HoldfastError]] = field(default_factory=dict)  # programs that tools of an instance miss
     notes: list[str] = field(default_factory=list)
+    configure_only: bool = False
 
     def host_diff(self) -> list[dict[str, str]]:
         """Changes of files and jobs, in before and after form."""
@@ -69,14 +71,17 @@ class Outcome:
         return bool(self.diff)
 
 
-def plan(instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = ()) -> Plan:
+def plan(
+    instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = (), configure_only: bool = False
+) -> Plan:
     """What the host lacks for these instances. Changes nothing; root runs it.
 
-    ``restart`` names the instances whose server may be restarted where a parameter needs it. What goes wrong for one
-    instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the host has
-    no such scheduler, or something that is not Holdfast's is in its place.
+    ``restart`` names the instances whose server may be restarted where a parameter needs it. ``configure_only`` leaves
+    servers, repositories and schedule alone: what is left lets the runner read backups, and write none. What goes wrong
+    for one instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the
+    host has no such scheduler, or something that is not Holdfast's is in its place.
     """
-    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read())
+    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read(), configure_only=configure_only)
     made.scheduler.check()
     _plan_host(made)
     for instance in instances:
@@ -107,6 +112,7 @@ def apply(made: Plan) -> Outcome:
     for instance in made.instances:
         if instance.name in made.setups and not broken & {instance.name, _HOST}:
             setups[instance.name] = _set_up(made, instance, diff, failures)
+    diff = _spare_leftovers(made, setups, diff)
     try:
         _schedule(made)
     except HoldfastError as error:
@@ -137,13 +143,13 @@ def preview(made: Plan) -> Outcome:
         if _may_restart(made, instance, found):
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
             notes.append(found.restart_sentence(instance.name, "would be restarted"))
-    return _outcome(made, made.setups, diff, failures, notes)
+    return _outcome(made, made.setups, _spare_leftovers(made, made.setups, diff), failures, notes)
 
 
 def _plan_host(made: Plan) -> None:
     changes: list[Change | None] = [directory.change() for directory in host.host_directories()]
     changes.extend(host.runner_changes())
-    scheduling = made.scheduler.host_files() if made.instances else []
+    scheduling = made.scheduler.host_files() if made.instances and not made.configure_only else []
     for file in [*host.host_files(made.instances), *scheduling]:
         made.wanted.host.append(file.path)
         changes.append(host.file_change(file, made.manifest))
@@ -154,13 +160,19 @@ def _plan_host(made: Plan) -> None:
 def _plan_instance(made: Plan, instance: Instance) -> None:
     name = instance.name
     changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
+    has_place = all(change is None or change.before for change in changes)
     changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
-    own = [*render(instance), *made.scheduler.files(instance)]
+    own = [*render(instance), *([] if made.configure_only else made.scheduler.files(instance))]
+    if made.configure_only:
+        changes.extend(host.file_change(file, made.manifest) for file in own)
+        made.changes.extend((name, change) for change in changes if change)
+        made.wanted.instances[name] = sorted(file.path for file in own)
+        return
     awaited = bool(instance.replica_of) and not pair.is_set_up(instance)
     tools, unknown = _tool_files(instance, awaited=awaited)
     changes.extend(host.file_change(file, made.manifest) for file in own)
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
-    configured = not configuring and not unknown
+    configured = has_place and not configuring and not unknown
     found = Setup(role=setup.AWAITED)
     if awaited:
         made.notes.append(f"{name}: playbooks/replication.yml makes its server, a replica of {instance.replica_of}")
@@ -201,11 +213,14 @@ def _keep(made: Plan, name: str) -> None:
 def _plan_removals(made: Plan) -> None:
     known = {instance.name for instance in made.instances}
     for name, paths in made.manifest.tools.items():
-        if name not in known:
+        heir = name if name in known else _heir(made, name)
+        if heir is None:
             # The server goes on saving its log with these: without them its disk would fill.
             made.wanted.tools[name] = paths
+        else:
+            made.leftovers.setdefault(heir, []).extend(sorted({*paths} - {*made.wanted.tools.get(heir, ())}))
     for name in sorted({*made.manifest.instances} - known):
-        kept = ", ".join(made.manifest.tools.get(name, ()))
+        kept = ", ".join(made.wanted.tools.get(name, ()))
         made.notes.append(
             f"{name} is no longer in the inventory: its jobs and its configuration go; its backups, its repositories "
             f"and its records in {os.path.join(STATE, name)} stay"
@@ -213,6 +228,35 @@ def _plan_removals(made: Plan) -> None:
         )
     gone = (host.removal(path) for path in sorted(made.manifest.paths() - made.wanted.paths()))
     made.removals.extend(change for change in gone if change)
+
+
+def _heir(made: Plan, name: str) -> str | None:
+    """The instance that has the server of one that is no longer in the inventory: it was given another name."""
+    try:
+        gone = load(name)
+    except HoldfastError:
+        return None
+    servers = {_address(instance): instance.name for instance in made.instances}
+    return servers.get(_address(gone))
+
+
+def _address(instance: Instance) -> tuple[object, ...]:
+    return (instance.engine, instance.port, instance.socket_directory, *sorted(instance.options.items()))
+
+
+def _spare_leftovers(made: Plan, setups: Mapping[str, Setup], diff: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Keep what a server may still use: it has not taken the parameters that name its new files. Returns what is left.
+
+    The next run finds the files listed as the instance's own, and not among those that it wants.
+    """
+    spared: set[str] = set()
+    for name, paths in made.leftovers.items():
+        found = setups.get(name)
+        if found is None or found.errors or found.waiting:
+            made.wanted.tools[name] = sorted({*made.wanted.tools.get(name, ()), *paths})
+            spared.update(paths)
+    made.removals = [change for change in made.removals if change.subject not in spared]
+    return [part for part in diff if part["after_header"] not in spared]
 
 
 def _change_files(made: Plan, failures: list[HoldfastError]) -> set[str]:

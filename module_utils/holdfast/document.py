@@ -241,7 +241,7 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .5r
   font-size: 8pt; } }
 @media print {
   html { font-size: 9.5pt; } body, p, ul, ol { max-width: none; } body { padding: 0; }
-  h2, h3, h4 { break-after: avoid; } h2.page { break-before: page; margin-top: 0; }
+  h2, h3, h4, p:has(+ table), p:has(+ pre) { break-after: avoid; } h2.page { break-before: page; margin-top: 0; }
   tr, pre, .warning, li, table.short { break-inside: avoid; } thead { display: table-header-group; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

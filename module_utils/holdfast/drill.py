@@ -30,9 +30,10 @@ def build(facts: Mapping[str, Any], earlier: Sequence[Drill] = ()) -> Drill:
     ``measured`` (by instance, what was measured beside a record: targets, ``rpo_seconds``, ``tables``, ``rows``),
     ``expected`` (names of the instances in scope), ``defects`` (``what``, ``owner``, ``due``), ``evidence``
     (``name``, ``sha256``), ``sign_off`` (roles), ``interval_days`` and ``revision``. ``earlier`` are the drills before.
-    RTO achieved runs from the declaration to the end of the restore of the instance. Raises InvalidInput.
+    Phases that are not given are read from the records. RTO achieved runs from the declaration to the end of the
+    restore of the instance. Raises InvalidInput.
     """
-    phases = [_phase(item) for item in facts["phases"]]
+    phases = [_phase(item) for item in (*facts["phases"], *phases_of(facts["records"], facts["phases"]))]
     if not phases:
         raise InvalidInput("a drill has at least one phase", where="phases", remedy=f"Phases are {', '.join(PHASES)}")
     began, ended = phases[0]["started"], max(item["finished"] for item in phases)
@@ -63,6 +64,34 @@ def build(facts: Mapping[str, Any], earlier: Sequence[Drill] = ()) -> Drill:
     }
     drill["success"] = success([*earlier, drill], ended)
     return drill
+
+
+def phases_of(records: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Restore, recover and validate as the records of restores tell them, where they are not given.
+
+    Data are read back until the first of a record's phases ends, recovered until the server answers, and validated
+    until the record is finished; a phase of the drill is over when it is for the last instance.
+    """
+    ends: dict[str, list[datetime]] = {"restore": [], "recover": [], "validate": []}
+    for record in records:
+        measured = record.get(record.get("job", "")) or {}
+        started, took = _instant(record["started"]), measured.get("rto_seconds")
+        if took is None:
+            continue
+        first = next(iter((measured.get("phases") or {}).values()), took)
+        ends["restore"].append(started + timedelta(seconds=min(first, took)))
+        ends["recover"].append(started + timedelta(seconds=took))
+        ends["validate"].append(_instant(record["finished"]))
+    known = {item.get("name") for item in given}
+    if not ends["restore"]:
+        return []
+    begins = min(_instant(record["started"]) for record in records)
+    found = []
+    for name, moments in ends.items():
+        if name not in known:
+            found.append({"name": name, "started": format_instant(begins), "finished": format_instant(max(moments))})
+        begins = max(begins, min(moments))
+    return found
 
 
 def success(drills: Sequence[Drill], now: str) -> dict[str, Any]:

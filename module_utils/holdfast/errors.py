@@ -65,6 +65,13 @@ class RepositoryUnavailable(HoldfastError):
     retryable = True
 
 
+class RepositoryMissing(RepositoryUnavailable):
+    """The place can be reached, and the repository is not there: no second attempt finds it."""
+
+    code = "repository-missing"
+    retryable = False
+
+
 class RepositoryFull(HoldfastError):
     """No space is left where the backup, its log or its scratch copy should go."""
 
@@ -105,6 +112,12 @@ class TargetNotReached(HoldfastError):
     """A restore ended before its target; the text says how far it got."""
 
     code = "target-not-reached"
+
+
+class NotInBackup(HoldfastError):
+    """What is to be rescued is not in the backup at that moment."""
+
+    code = "not-in-backup"
 
 
 class Refused(HoldfastError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import tempfile
 from dataclasses import dataclass
 
 
@@ -44,6 +43,8 @@ def differs(file: File) -> bool:
 
 def write(file: File) -> None:
     """Put the file in place in one step: a reader sees the old one or the new one, never a part."""
+    import tempfile  # takes its time, and jobs only read
+
     directory = os.path.dirname(file.path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".holdfast-", dir=directory)

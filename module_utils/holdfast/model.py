@@ -250,6 +250,7 @@ class RestoreTarget:
     point: str | None = None
     consistent: bool = False  # the end of the backup itself: no more log than it needs
     timeline: str | None = None  # PostgreSQL: the history to follow; the newest without it
+    databases: tuple[str, ...] = ()  # that are needed, where a tool can leave the others out; empty means all
 
     @property
     def ends_early(self) -> bool:

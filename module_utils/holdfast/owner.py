@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, Any
 
-from .engines.registry import load
+from .engines import registry
 from .errors import HoldfastError, InvalidInput, Unsupported
 from .model import Instance
 from .process import die_with_parent
@@ -58,7 +58,7 @@ def _run(instance: Instance, call: Callable[[Ask], Any], operations: Mapping[str
         )
     # The code of an Ansible module lies in a directory of root's: what is not imported yet, the owner could not read.
     with suppress(Unsupported):
-        load(instance.engine)
+        registry.load(instance.engine)
     return _in_child(user, call, operations)
 
 

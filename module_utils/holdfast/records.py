@@ -10,9 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import socket
-import uuid
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -33,10 +30,10 @@ _RESERVED = 8192  # bytes of an announcement: what its removal frees is enough f
 def open_record(instance: Instance, job: Job) -> Record:
     """The record of a run that starts now, before anything is known of its end."""
     return {
-        "id": uuid.uuid4().hex[:16],
+        "id": os.urandom(8).hex(),
         "instance": instance.name,
         "engine": instance.engine,
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "service_level": instance.service_level.name,
         "job": str(job),
         "started": format_instant(utcnow()),
@@ -144,7 +141,12 @@ class Records:
 
     def newest(self) -> Record | None:
         """The record that was written last, whatever its time says."""
-        return next(iter(deque(self, maxlen=1)), None)
+        with suppress(FileNotFoundError), open(self.path, "rb") as stream:
+            for line in reversed(stream.readlines()):
+                with suppress(ValueError):
+                    newest: Record = json.loads(line)
+                    return newest
+        return None
 
     def trim(self, now: datetime) -> int:
         """Drop records that are too old to matter; returns how many."""

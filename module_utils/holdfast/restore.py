@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,13 +15,13 @@ from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Staging
 from .engines.registry import adapters as adapters_of
-from .errors import CheckFailed, CorruptBackup, HoldfastError, Refused, RepositoryUnavailable
+from .errors import CheckFailed, CorruptBackup, HoldfastError, InvalidInput, Refused, RepositoryUnavailable
 from .jobs import run_job
 from .locks import job_lock
 from .model import Instance, Job, Reached
 from .owner import Ask, run_as_owner, run_with_root
 from .records import Record
-from .restore_plan import Candidate, Plan, candidates, make_plan
+from .restore_plan import Candidate, Plan, candidates, make_plan, version_of_newest
 from .restore_request import Assertion, Request
 from .tools.base import Restored, Tool
 from .units import format_instant, utcnow
@@ -72,10 +72,15 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
     began = time.monotonic()
     with Adapters(instance) as adapters, job_lock(instance, Job.LOG, _LOCK_WAIT):
         tool = _tool(instance, adapters.engine, request)
-        notes = [] if request.source else _save_last_log(adapters)
+        if request.create:
+            record["created"] = ask("create", version_of_newest(tool, request.source or instance))
+        notes = [] if request.source or request.create else _save_last_log(adapters)
         planned = make_plan(instance, adapters, tool, request)
         planned.notes.extend(notes)
+        level = instance.service_level
         measured = record["restore"] = planned.fields()
+        measured["rto_target_seconds"] = level.rto.total_seconds()
+        measured["rpo_target_seconds"] = level.rpo.total_seconds()
         _refuse(planned)
         adapters.engine.close()
         if planned.place.running:
@@ -103,7 +108,13 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
 
 def _tool(instance: Instance, engine: Engine, request: Request) -> Tool:
     source = request.source or instance
-    return adapters_of(source.engine).physical(source, engine)
+    if source.engine != instance.engine:
+        raise InvalidInput(
+            f"backups of {source.engine} cannot be restored into a server of {instance.engine}",
+            where=f"{source.name} into {instance.name}",
+            remedy="Name an instance of the same engine as the source",
+        )
+    return adapters_of(source.engine).physical()(source, engine)
 
 
 def _unconfirmed(name: str) -> str:
@@ -206,6 +217,11 @@ def _note_candidate(
 
 def _examine(planned: Plan, server: Engine, measured: dict[str, Any]) -> None:
     problems: list[str] = []
+    marker = server.newest_marker()
+    if marker:
+        measured["marker"] = {"id": marker.id, "written": format_instant(marker.written)}
+        measured["rpo_seconds"] = round(max(0.0, (utcnow() - marker.written).total_seconds()), 1)
+    measured["tables"] = len(server.tables())
     target, found = planned.request.target, measured["reached"]["time"]
     if target.time and found and found > str(format_instant(target.time)):
         problems.append(f"the server recovered to {found}, beyond the target {format_instant(target.time)}")
@@ -249,10 +265,10 @@ def _afterwards(
             return None
 
     attempt("its log does not go on", lambda: adapters.engine.adopt(reached))
-    if instance.service_level.log_interval is not None:
+    # Of a server that was just made, the parameters follow, and the full backup after them proves the log.
+    if instance.service_level.log_interval is not None and not request.create:
         measured["log_proven"] = attempt("its log does not arrive", adapters.physical.prove_log)
-    marker = attempt("no marker could be written", adapters.engine.write_marker)
-    measured["marker"] = {"id": marker.id, "written": format_instant(marker.written)} if marker else None
+    attempt("no marker could be written", adapters.engine.write_marker)
     for item in request.assertions:
         if item.url:
             answer = restore_place.probe(item)
@@ -262,9 +278,3 @@ def _afterwards(
     measured["rebuild"] = measured["replicas"]
     measured["finished"] = format_instant(utcnow())
     return problems
-
-
-def follow_up(record: Record) -> Mapping[str, Any]:
-    """What must be done after a restore that is in service, for reports: replicas to be made anew, a full backup."""
-    measured = record.get("restore", {})
-    return {"rebuild": measured.get("rebuild", []), "full_backup": bool(measured.get("in_service"))}

@@ -38,6 +38,7 @@ def add_restore(add: Add, show: Print) -> None:
     command.add_argument("--delta", action="store_true", help="onto the live files: no second copy, nothing is kept")
     command.add_argument("--drop-previous", action="store_true", help="remove the data of before when all went well")
     command.add_argument("--disconnect", action="store_true", help="go on although clients or replicas are connected")
+    command.add_argument("--create", action="store_true", help="make an empty server first where there is none")
     command.add_argument("--no-check", action="store_true", help="leave the engine's checker out")
 
 
@@ -74,6 +75,7 @@ def _request(args: argparse.Namespace) -> Request:
         delta=args.delta,
         disconnect=args.disconnect,
         check=not args.no_check,
+        create=args.create,
         remark=remark,
     )
 

@@ -48,6 +48,7 @@ def operations(instance: Instance) -> Mapping[str, Callable[..., Any]]:
         shutil.rmtree(room(), ignore_errors=True)
 
     return {
+        "create": engine.create,
         "stop": engine.stop,
         "start": engine.start,
         "prepare": prepare,

@@ -99,10 +99,22 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.append(f"the target {format_instant(request.target.time)} is in the future")
     else:
         plan.candidate = next(candidates(plan, tool), None)
+    if plan.candidate:
+        unfit = adapters.engine.unfit(str(plan.candidate.backup.details.get("version", "")))
+        plan.problems.extend([f"{plan.candidate.backup.id} does not fit: {unfit}"] if unfit else [])
     _look_at_server(plan, adapters)
     _look_at_space(plan)
-    plan.estimate_seconds = _estimate(source, plan.candidate)
+    plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
     return plan
+
+
+def version_of_newest(tool: Tool, source: Instance) -> str | None:
+    """The server version of the newest backup that a tool lists; None when it lists none."""
+    for repository in source.repositories:
+        versions = [str(item.details["version"]) for item in tool.backups(repository) if item.details.get("version")]
+        if versions:
+            return versions[-1]
+    return None
 
 
 def candidates(plan: Plan, tool: Tool) -> Iterator[Candidate]:
@@ -216,9 +228,8 @@ def _size_of(directory: str) -> int:
     )
 
 
-def _estimate(source: Instance, candidate: Candidate | None) -> float | None:
+def estimate(source: Instance, size: int | None) -> float | None:
     """Seconds that the newest measured restore would take for this size; None when there was none."""
-    size = candidate.backup.size_bytes if candidate else None
     if not size or not _has_records(source):
         return None
     history = History.read(Records(source))

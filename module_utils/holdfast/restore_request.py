@@ -39,6 +39,7 @@ class Request:
     delta: bool = False  # onto the live files, which are lost if it fails
     disconnect: bool = False  # go on although clients or replicas are connected
     check: bool = True
+    create: bool = False  # make an empty server first where there is none
     assertions: tuple[Assertion, ...] = ()
     remark: str = ""  # how the target was understood
 

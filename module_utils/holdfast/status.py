@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +29,7 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     found: dict[str, Any] = {
         "instance": instance.name,
         "engine": instance.engine,
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "port": instance.port,
         "service_level": level.name,
         "checked": format_instant(utcnow()),

@@ -221,6 +221,12 @@ def playbook(name: str, *args: str, extra: Mapping[str, Any] | None = None, code
     return done.stdout
 
 
+def on_console(host: str, *command: str) -> None:
+    """Run a command on a host of the lab without its network."""
+    argv = [sys.executable, str(ROOT / "lab" / "lab.py"), "--name", LAB, "exec", host, *command]
+    subprocess.run(argv, check=True, timeout=60, capture_output=True)
+
+
 def until(condition: Callable[[], T], seconds: float = 30, every: float = 0.3) -> T:
     """Call a function until it returns something true, and return that."""
     deadline = time.monotonic() + seconds

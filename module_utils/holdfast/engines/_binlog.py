@@ -171,6 +171,11 @@ def gtids_before(path: str) -> dict[int, str]:
     return {}
 
 
+def gtids_at(path: str, end: int) -> dict[int, str]:
+    """The newest GTID of each domain at an offset, by domain. Raises Unsupported for an encrypted file."""
+    return {**gtids_before(path), **{item.domain: item.gtid for item in transactions(path, end)}}
+
+
 def transactions(path: str, end: int) -> Iterator[Transaction]:
     """The transactions in a file of MariaDB up to ``end``, in the order in which they were committed.
 

@@ -12,7 +12,7 @@ from ..model import Place
 from ..owner import run_as_owner
 from ..process import run
 from ._mariadb_connection import Connection
-from ._mariadb_service import directory_without_service, service_of, service_on
+from ._mariadb_service import directory_without_service, installed_version, service_of, service_on
 from ._mariadb_staging import UNSEEN
 
 _RESTART_SECONDS = 300.0
@@ -35,6 +35,18 @@ class MariaDBHost(Connection):
         # A server that somebody started by hand in the place of its service must not be taken for the service.
         by_hand = answers and not service.active
         return Place(service.data_directory, None if by_hand else service.unit, service.active or answers, UNSEEN)
+
+    def create(self, version: str | None) -> bool:
+        """Nothing: the package of the server makes its service, and more of them need a configuration of their own."""
+        del version
+        self._unit(self.place())
+        return False
+
+    def unfit(self, version: str) -> str | None:
+        own = installed_version()
+        if version.split(".")[:2] == own.split(".")[:2]:
+            return None
+        return f"its data files are of MariaDB {version}, and the server here is {own}"
 
     def stop(self) -> None:
         self.close()

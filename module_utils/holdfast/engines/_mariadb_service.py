@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import NotInstalled
-from ..process import run
+from ..process import require, run
 
 _DEFAULTS = {"datadir": "/var/lib/mysql", "socket": "/run/mysqld/mysqld.sock"}  # of Debian's packages
 _SERVICE = "mariadb.service"
 _INSTANCES = "mariadb@*.service"
+_VERSION = re.compile(r"Ver (\d+\.\d+\.\d+)")
 _INSTANCE = re.compile(r"^mariadb@.+\.service$")
 
 
@@ -54,6 +55,13 @@ def service_on(socket: str) -> Service | None:
 def directory_without_service() -> str:
     """The data directory of a server that reads the ordinary configuration, whoever starts it."""
     return _configured([])["datadir"]
+
+
+def installed_version() -> str:
+    """``11.8.6`` of the server that is installed."""
+    printed = run([require("mariadbd"), "--no-defaults", "--version"]).check().stdout
+    match = _VERSION.search(printed)
+    return match[1] if match else printed.strip()
 
 
 def values(arguments: Iterable[str]) -> dict[str, str]:

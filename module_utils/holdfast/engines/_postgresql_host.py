@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ServerUnavailable, Unsupported
 from ..model import Instance, Place, Reached
 from ..owner import run_as_owner
-from ._postgresql_service import Cluster, cluster_on_port, restart_service, start_cluster, stop_cluster
+from ._postgresql_programs import installed_version, major
+from ._postgresql_service import (
+    Cluster,
+    cluster_on_port,
+    create_cluster,
+    restart_service,
+    start_cluster,
+    stop_cluster,
+)
 
 _RESTART_SECONDS = 300
 # Holdfast itself and pgBackRest look at the server; they change nothing that a restore could lose.
@@ -50,6 +58,18 @@ class PostgreSQLHost:
     def place(self) -> Place:
         cluster = self._cluster()
         return Place(cluster.data_directory, cluster.unit, cluster.running)
+
+    def create(self, version: str | None) -> bool:
+        if cluster_on_port(self.instance.port):
+            return False
+        create_cluster(self.instance, version or installed_version())
+        return True
+
+    def unfit(self, version: str) -> str | None:
+        own = self._cluster().version
+        if major(version) == own:
+            return None
+        return f"its data files are of PostgreSQL {major(version)}, and the cluster here is one of PostgreSQL {own}"
 
     def stop(self) -> None:
         self.close()

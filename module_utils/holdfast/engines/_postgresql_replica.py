@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 from .. import files, process
 from ..errors import CommandFailed, Refused, ServerUnavailable, TargetNotReached
+from ..tools._pgbackrest_standby import restore_standby
 from . import _postgresql_wal as wal
 from ._postgresql_admission import PostgreSQLMember
 from ._postgresql_pair import (
@@ -85,7 +86,7 @@ class PostgreSQLReplication(PostgreSQLMember):
         previous = self._set_aside(place.data_directory, keep=not created)
         self._write_passfile()
         recovery = {**self._recovery_settings(), "restore_command": self._restore_command()}
-        self.tool.restore_standby(backup, repository, place.data_directory, recovery)
+        restore_standby(self.tool, backup, repository, place.data_directory, recovery)
         self._write_settings(place.data_directory, needed_settings(self._control_data(place.data_directory)))
         return {"backup": backup.id, "repository": repository.name, "previous": previous}
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from .. import process
 from ..errors import HoldfastError, RestartRequired
+from ..model import Instance
+from ._postgresql_programs import major, program
 
 _SYSTEMD = "/run/systemd/system"
 _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
@@ -33,7 +35,7 @@ class Cluster:
 def clusters(listing: str) -> list[Cluster]:
     """The clusters in the output of ``pg_lsclusters --json``."""
     return [
-        Cluster(item["version"], item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
+        Cluster(str(item["version"]), item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
         for item in json.loads(listing)
     ]
 
@@ -45,6 +47,15 @@ def cluster_on_port(port: int) -> Cluster | None:
     except HoldfastError:
         return None
     return next((cluster for cluster in clusters(listing) if cluster.port == port), None)
+
+
+def create_cluster(instance: Instance, version: str) -> None:
+    """Make an empty cluster for an instance, named after it. Raises NotInstalled without the server of the version."""
+    program("postgres", version)
+    argv = ["pg_createcluster", f"--port={instance.port}", f"--user={instance.os_user}", "--start-conf=auto"]
+    process.run([*argv, major(version), instance.name, "--", "--data-checksums"]).check()
+    if os.path.isdir(_SYSTEMD):
+        process.run(["systemctl", "daemon-reload"]).check()  # its generator finds the clusters
 
 
 def stop_cluster(cluster: Cluster) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..model import CheckResult, LogExposure, Marker, Place, Reached, ServerInfo, Setting
+from ..parts import Comparison, Part, Statements
 
 
 class Engine(Protocol):
@@ -66,6 +67,16 @@ class Engine(Protocol):
     def query(self, statement: str, database: str | None = None) -> str:
         """The first column of the first row that a statement returns, as text; empty when there is none."""
 
+    def create(self, version: str | None) -> bool:
+        """Make a server for the instance where there is none, to be filled by a restore. Needs root; it is not started.
+
+        ``version`` is that of the server whose data will come. Returns whether anything was made. Raises NotInstalled
+        when the packages of such a server are missing, Unsupported when the host can have no second server.
+        """
+
+    def unfit(self, version: str) -> str | None:
+        """Why the server of this instance cannot take the data files of a server of that version, if it cannot."""
+
     def place(self) -> Place:
         """Where the server lives. Asks the host, not the server. Raises Unsupported when nothing there says."""
 
@@ -94,6 +105,9 @@ class Engine(Protocol):
         What it writes from now on must be told apart, in names and positions, from what it wrote before the restore.
         """
 
+    def rescuer(self) -> Rescuer:
+        """What brings parts of a restored copy back into this server."""
+
 
 class Scratch(Protocol):
     """A throwaway server. It listens on a socket inside its own directory or, at most, on the host's own address."""
@@ -113,3 +127,51 @@ class Staging(Scratch, Protocol):
 
     def release(self) -> None:
         """Stop the server in order and leave its data directory as the service of the instance can start on it."""
+
+
+class Rescuer(Protocol):
+    """Finds parts in a restored copy of a server, to bring them back into the live one. Both are of this engine."""
+
+    def part(self, kind: str, name: str) -> Part:
+        """The part of that name. Raises InvalidInput for a kind or a name that the engine does not have."""
+
+    def databases(self, part: Part) -> Sequence[str]:
+        """The databases that a restore must bring back to have the part; empty when it may take all of them."""
+
+    def new_name(self, part: Part) -> Part | None:
+        """The part under the name that is free for it on the live server; None when it is not loaded at all."""
+
+    def find(self, source: Any, part: Part) -> Rescue:
+        """The part in a restored copy, which is changed from now on. Raises NotInBackup when it is not there."""
+
+    def discard(self, part: Part) -> None:
+        """Remove from the live server what a rescue that was killed has loaded of a part, if anything."""
+
+
+class Rescue(Protocol):
+    """One part on its way from a restored copy into the live server. The methods are called in this order."""
+
+    target: Part | None  # what it is called on the live server; None when nothing is loaded
+    size_bytes: int
+    rows: int | None  # None for what has no rows
+
+    def keep_where(self, condition: str) -> None:
+        """Leave only the rows for which a condition in SQL holds. Raises InvalidInput when it cannot be understood."""
+
+    def keep_deleted(self, later: Any) -> None:
+        """Leave only the rows that a later server, the live one or another copy, does not have."""
+
+    def load(self) -> None:
+        """Bring the part into the live server under its new name, whole or not at all as far as the engine can."""
+
+    def compare(self) -> Sequence[Comparison]:
+        """How the rescued tables differ from the live ones. Reads both."""
+
+    def statements(self) -> Statements:
+        """What swaps or merges the loaded part. Holds no secret."""
+
+    def replace(self) -> Part | None:
+        """Put the part in place of the live one, and return what the old one is called now; None when there was none.
+
+        Raises Refused or Unsupported, with the reason, where that cannot be done safely.
+        """

@@ -16,6 +16,7 @@ from . import _binlog as binlog
 from . import _mariadb_history as history
 from ._mariadb_connection import quoted
 from ._mariadb_host import MariaDBHost, data_size
+from ._mariadb_rescue import MariaDBRescuer
 from ._mariadb_scratch import MariaDBScratch
 from ._mariadb_settings import is_dynamic, same_meaning, written
 from ._mariadb_staging import MariaDBStaging
@@ -208,6 +209,9 @@ class MariaDB(MariaDBHost):
             expected_size=expected_size,
             connect=self._beside,
         )
+
+    def rescuer(self) -> MariaDBRescuer:
+        return MariaDBRescuer(self)
 
     def staging(self, directory: str, *, expected_size: int, onto_live: bool = False) -> Staging:
         if onto_live:

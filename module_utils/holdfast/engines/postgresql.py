@@ -21,6 +21,7 @@ from ._postgresql_check import problems
 from ._postgresql_errors import driver, translate
 from ._postgresql_host import PostgreSQLHost
 from ._postgresql_programs import major, program
+from ._postgresql_rescue import PostgreSQLRescuer
 from ._postgresql_scratch import PostgreSQLScratch
 from ._postgresql_staging import PostgreSQLStaging
 from .base import Scratch, Staging
@@ -263,6 +264,9 @@ class PostgreSQL(PostgreSQLHost):
 
     def _elsewhere(self, sockets: str, port: int) -> PostgreSQL:
         return PostgreSQL(replace(self.instance, socket_directory=sockets, port=port))
+
+    def rescuer(self) -> PostgreSQLRescuer:
+        return PostgreSQLRescuer(self)
 
     def switch_log(self) -> str:
         """Close the current log segment, so that it is archived, and return the name of the newest closed one."""

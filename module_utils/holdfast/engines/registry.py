@@ -11,57 +11,98 @@ from . import catalog
 from .base import Engine
 from .replication import Peer, Replication
 
+MakeEngine = Callable[[Instance], Engine]
+MakeMember = Callable[[Instance, Peer, Any], Replication]
+MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
+
 
 class Adapters(NamedTuple):
-    """The adapters of an engine, to be called with an instance: ``physical(instance, engine(instance))``."""
+    """The adapters of an engine. Each entry imports its adapter when it is called, and returns what makes one."""
 
-    engine: Callable[[Instance], Engine]
-    physical: Callable[[Instance, Any], Tool]
-    logical: Callable[[Instance, Any], Tool]
+    engine: Callable[[], MakeEngine]
+    physical: Callable[[], MakeTool]
+    logical: Callable[[], MakeTool]
 
 
 def adapters(name: str) -> Adapters:
-    """The adapters of an engine. Raises Unsupported for one that has none.
-
-    The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
-    """
-    if name == "postgresql":
-        from ..tools.pg_dump import PgDump
-        from ..tools.pgbackrest import PgBackRest
-        from .postgresql import PostgreSQL
-
-        return Adapters(PostgreSQL, PgBackRest, PgDump)
-    if name == "mariadb":
-        from ..tools.mariadb_backup import MariaDBBackup
-        from ..tools.mariadb_dump import MariaDBDump
-        from .mariadb import MariaDB
-
-        return Adapters(MariaDB, MariaDBBackup, MariaDBDump)
-    raise Unsupported(
-        name,
-        "every ability",
-        "this engine has no adapter yet",
-        remedy=f"Supported are {', '.join(catalog.supported())}",
-    )
+    """The adapters of an engine. Raises Unsupported for one that has none."""
+    try:
+        return _ADAPTERS[name]
+    except KeyError:
+        raise Unsupported(
+            name,
+            "every ability",
+            "this engine has no adapter yet",
+            remedy=f"Supported are {', '.join(catalog.supported())}",
+        ) from None
 
 
 def load(name: str) -> None:
-    """Import everything of an engine. Raises Unsupported for one that has no adapter."""
-    adapters(name)
-    if name == "postgresql":
-        from . import _postgresql_replica  # noqa: F401
-    if name == "mariadb":
-        from . import _mariadb_replica  # noqa: F401
+    """Import every adapter of an engine. Raises Unsupported for one that has none."""
+    for adapter in (*adapters(name), _REPLICATION[name]):
+        adapter()
 
 
 def replication(instance: Instance, peer: Peer, ask: Callable[..., Any] | None = None) -> Replication:
     """An instance as member of a pair; ``ask`` has root do what it needs. Raises Unsupported without an adapter."""
-    if instance.engine == "postgresql":
-        from ._postgresql_replica import PostgreSQLReplication
+    if instance.engine not in _REPLICATION:
+        raise Unsupported(instance.engine, "replication", "this engine has no adapter for it yet")
+    return _REPLICATION[instance.engine]()(instance, peer, ask)
 
-        return PostgreSQLReplication(instance, peer, ask)
-    if instance.engine == "mariadb":
-        from ._mariadb_replica import MariaDBReplication
 
-        return MariaDBReplication(instance, peer, ask)
-    raise Unsupported(instance.engine, "replication", "this engine has no adapter for it yet")
+# The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
+
+
+def _postgresql() -> MakeEngine:
+    from .postgresql import PostgreSQL
+
+    return PostgreSQL
+
+
+def _pgbackrest() -> MakeTool:
+    from ..tools.pgbackrest import PgBackRest
+
+    return PgBackRest
+
+
+def _pg_dump() -> MakeTool:
+    from ..tools.pg_dump import PgDump
+
+    return PgDump
+
+
+def _mariadb() -> MakeEngine:
+    from .mariadb import MariaDB
+
+    return MariaDB
+
+
+def _mariadb_backup() -> MakeTool:
+    from ..tools.mariadb_backup import MariaDBBackup
+
+    return MariaDBBackup
+
+
+def _mariadb_dump() -> MakeTool:
+    from ..tools.mariadb_dump import MariaDBDump
+
+    return MariaDBDump
+
+
+def _postgresql_pair() -> MakeMember:
+    from ._postgresql_replica import PostgreSQLReplication
+
+    return PostgreSQLReplication
+
+
+def _mariadb_pair() -> MakeMember:
+    from ._mariadb_replica import MariaDBReplication
+
+    return MariaDBReplication
+
+
+_ADAPTERS = {
+    "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
+    "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
+}
+_REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}

@@ -118,8 +118,8 @@ def _lost_with_their_host(context: Context) -> list[Paragraph]:
     ]
     if not near:
         return []
-    text = " have backups on their own host only. Unless its path is a mount from another site, they are lost with it."
-    return [Paragraph(words(strong("At risk: "), names(near), text), "warning")]
+    text = ". Unless its path is a mount from another site, they are lost with the host."
+    return [Paragraph(words(strong("At risk: "), "backups on their own host only: ", names(near), text), "warning")]
 
 
 def _procedures(document: Document, context: Context) -> None:
@@ -144,7 +144,6 @@ def _procedures(document: Document, context: Context) -> None:
                     ("☐", "Restore to a moment", code(commands.restore(name, time="TIME"))),
                     ("☐", "Get back one table or schema", code(commands.rescue(name))),
                     ("☐", "Promote its standby, where it has one", code(commands.failover(name))),
-                    ("☐", "Rebuild it at the alternate site", code(commands.disaster_recovery(name))),
                     ("☐", "New full backup", code(commands.backup(name))),
                     ("☐", "Prove that it restores", code(commands.restore_test(name))),
                 ],
@@ -185,13 +184,14 @@ def _validation(document: Document, context: Context) -> None:
             numbered=True,
         ),
         Table(
-            ("Instance", "Checker of its last restore test", "Tables", "Rows", "Owner"),
+            ("Instance", "Checker of its last restore test", "Tables", "Rows", "Validation queries", "Owner"),
             [
                 (
                     code(item["name"]),
                     _last(context, item).get("checker") or "-",
                     _number(_last(context, item).get("tables")),
                     _number(_last(context, item).get("rows")),
+                    "\n".join(context.facts["validation"].get(item["name"], ())) or "none defined",
                     human(item["business"].get("owner"), "owner"),
                 )
                 for item in context.instances

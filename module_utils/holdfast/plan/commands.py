@@ -27,12 +27,9 @@ class Commands:
         """Set up hosts, packages, configuration, users, jobs."""
         return self._play("site")
 
-    def disaster_recovery(self, *names: str, check: bool = False) -> str:
-        """Rebuild instances at the alternate site."""
-        chosen = f"instances={','.join(names)}"
-        if check:
-            return self._play("disaster_recovery", chosen) + " --check"
-        return self._play("disaster_recovery", chosen, f"confirm={','.join(names)}")
+    def disaster_recovery(self, *names: str) -> str:
+        """Rebuild at the alternate site everything that its hosts take over."""
+        return self._play("disaster_recovery", f'confirm="recover {",".join(sorted(names))}"')
 
     def restore(self, name: str, *, time: str = "", check: bool = False) -> str:
         """Restore one instance in place, to the newest change or to a time."""

@@ -30,7 +30,9 @@ def of_inventory(hosts: HostVars) -> Facts:
     repositories: dict[str, Any] = {}
     levels: dict[str, Any] = {}
     found: list[Facts] = []
+    takes_over: dict[str, str] = {}
     for host, variables in sorted(hosts.items()):
+        takes_over.update({str(name): host for name in _list(variables.get("db_takes_over"))})
         for name, collected in shared.items():
             for key, value in _mapping(variables.get(name)).items():
                 collected.setdefault(str(key), value)
@@ -47,8 +49,10 @@ def of_inventory(hosts: HostVars) -> Facts:
         "contacts": shared["db_contacts"],
         "communication": {name: _message(_mapping(raw)) for name, raw in shared["db_communication"].items()},
         "sites": shared["db_sites"],
+        "validation": {name: _queries(raw) for name, raw in shared["db_validation_queries"].items()},
         "repositories": repositories,
         "levels": levels,
+        "takes_over": takes_over,
         "instances": sorted(found, key=lambda item: str(item["name"])),
         "order": order(found),
     }
@@ -203,6 +207,10 @@ def _message(raw: Mapping[str, Any]) -> Facts:
         "webhook": "set" if host and "{{" in str(webhook) else host,
         "message": _text(raw.get("message")),
     }
+
+
+def _queries(raw: object) -> list[str]:
+    return [_text(item.get("name")) for item in _list(raw) if isinstance(item, Mapping)]
 
 
 def _text(value: object) -> str:

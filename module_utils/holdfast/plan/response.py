@@ -19,7 +19,16 @@ def recovery(document: Document, context: Context) -> None:
             "depend on comes first, and inside a wave the instance that can wait least."
         ),
         Table(
-            ("Wave", "Instance", "After", "RTO", "MTD", "Restore expected to take", "Last verified backup"),
+            (
+                "Wave",
+                "Instance",
+                "After",
+                "Rebuilt on",
+                "RTO",
+                "MTD",
+                "Restore expected to take",
+                "Last verified backup",
+            ),
             _sequence(context),
         ),
     )
@@ -100,6 +109,7 @@ def reconstitution(document: Document, context: Context) -> None:
 
 def _sequence(context: Context) -> list[Sequence[Words]]:
     rows: list[Sequence[Words]] = []
+    taken = context.facts["takes_over"]
     by_name = {item["name"]: item for item in context.facts["instances"]}
     for number, wave in enumerate(context.facts["order"], start=1):
         for name in wave:
@@ -109,6 +119,7 @@ def _sequence(context: Context) -> list[Sequence[Words]]:
                     strong(number),
                     code(name),
                     names(item["depends_on"]),
+                    code(taken[name]) if name in taken else gap("no host takes it over"),
                     seconds(item["rto_seconds"]),
                     tolerable(item),
                     _forecast(item, told),
@@ -147,15 +158,13 @@ def _procedures(document: Document, context: Context) -> None:
             numbered=True,
         ),
         Code(commands.validate()),
-        Paragraph("See what would be done, then do it: complete system, data, synchronisation, validation."),
-        Code(f"{commands.disaster_recovery(*everything, check=True)}\n{commands.disaster_recovery(*everything)}"),
-        Paragraph("The same wave by wave, where people or hosts are short:"),
-        Code(
-            "\n".join(
-                f"# wave {number}\n{commands.disaster_recovery(*wave)}"
-                for number, wave in enumerate(context.facts["order"], start=1)
-            )
+        Paragraph(
+            "Then rebuild everything: complete system, data, validation, in the order above. It names what it takes "
+            "over and wants the same names as confirmation."
         ),
+        Code(commands.disaster_recovery(*(context.facts["takes_over"] or everything))),
+        Paragraph("The same, rehearsed on scratch hosts without touching production:"),
+        Code(commands.drill()),
         Paragraph("One instance alone, and other ways back: Appendix D."),
     )
 

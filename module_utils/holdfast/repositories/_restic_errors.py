@@ -12,6 +12,7 @@ from ..errors import (
     CorruptBackup,
     HoldfastError,
     RepositoryFull,
+    RepositoryMissing,
     RepositoryUnavailable,
     WrongKey,
 )
@@ -81,7 +82,7 @@ _MEANINGS: list[tuple[str, type[HoldfastError], str, str]] = [
     ),
     (
         r"Is there a repository at the following location|repository does not exist|specified bucket does not exist",
-        RepositoryUnavailable,
+        RepositoryMissing,
         "there is no repository",
         "Run playbooks/site.yml to create it; if it existed, its storage is not mounted or was emptied",
     ),

@@ -10,13 +10,16 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from ..engines import _binlog as binlog
 from ..engines._binlog import LogFile
+from ..engines._mariadb_history import gtids_in
 from ..engines.mariadb import MariaDB
-from ..errors import CommandFailed, CorruptBackup, RestartRequired, ServerUnavailable
+from ..errors import CommandFailed, CorruptBackup, RestartRequired, ServerUnavailable, Unsupported
 from ..model import Instance
 from ..repositories.restic import Restic
 from ..units import format_instant, utcnow
@@ -79,7 +82,7 @@ class BinaryLog:
 
     def _save(self) -> tuple[State, SavedLog]:
         state = self._read() or self._rebuild()
-        found, until = self._on_disk(state)
+        found, reach = self._on_disk(state)
         fresh, gap = rules.unsaved(state.last, found)
         if gap:
             state.gap = f"{gap} (seen {format_instant(utcnow())})"
@@ -90,8 +93,8 @@ class BinaryLog:
         whole = not gap and all(os.path.exists(os.path.join(state.directory, file.name)) for file in state.files)
         for window in rules.windows(state.files if whole else [], fresh):
             same = bool(state.files) and whole and window[0] == state.files[0]
-            reached = until if window[-1] == fresh[-1] else None
-            state.snapshot = self._store_window(state, window, state.snapshot if same else None, reached)
+            noted = reach if window[-1] == fresh[-1] else {}
+            state.snapshot = self._store_window(state, window, state.snapshot if same else None, noted)
             state.files = window
             self._write(state)
         self._write(state)
@@ -115,8 +118,8 @@ class BinaryLog:
         if os.path.exists(self._path):
             os.unlink(self._path)
 
-    def _store_window(self, state: State, window: list[LogFile], parent: str | None, until: int | None) -> str:
-        names, tags = [file.name for file in window], rules.window_tags(window, until)
+    def _store_window(self, state: State, window: list[LogFile], parent: str | None, reach: Mapping[str, str]) -> str:
+        names, tags = [file.name for file in window], rules.window_tags(window, reach)
         try:
             return self._store.backup_paths(names, tags, directory=state.directory, parent=parent).id
         except (CommandFailed, CorruptBackup) as error:
@@ -125,12 +128,13 @@ class BinaryLog:
             log.warning("the previous snapshot of the log is gone, storing its files again: %s", error.what)
             return self._store.backup_paths(names, tags, directory=state.directory).id
 
-    def _on_disk(self, state: State) -> tuple[list[LogFile], int | None]:
+    def _on_disk(self, state: State) -> tuple[list[LogFile], dict[str, str]]:
         """The files that can be saved, oldest first, from the newest saved one on where that is still there.
 
-        With them the moment up to which they hold everything, if that is known.
+        With them, as far as known, the moment ``until`` which they hold everything, and ``gtids`` that they do not go
+        beyond.
         """
-        until = int(time.time())
+        reach = {"until": str(int(time.time()))}
         try:
             place = self._engine.log_directory()
             if place is None:
@@ -145,6 +149,7 @@ class BinaryLog:
                 self._engine.close_log_file()
                 names = self._engine.log_names()
             names, running = names[:-1], True
+            reach["gtids"] = gtids_in(self._engine.log_position())
         except ServerUnavailable:
             if not os.path.isdir(state.directory):
                 raise
@@ -156,7 +161,9 @@ class BinaryLog:
                 names = names[names.index(state.last.name) :]
         paths = (os.path.join(state.directory, name) for name in names)
         found = [file for file in (binlog.read(path, complete=not running) for path in paths) if file]
-        return found, until if running else None
+        return found, reach if running or not found else _reach(
+            os.path.join(state.directory, found[-1].name), found[-1]
+        )
 
     def _first(self, files: list[LogFile]) -> list[LogFile]:
         """Of a log that was never saved: what the oldest backup can be rolled forward with, else the newest file."""
@@ -187,3 +194,12 @@ class BinaryLog:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(self._path + ".new", self._path)
+
+
+def _reach(path: str, last: LogFile) -> dict[str, str]:
+    """What the newest file of a server that is down says of itself."""
+    reach = {"until": str(binlog.newest_event(path, last.size))}
+    with suppress(Unsupported):
+        gtids = binlog.gtids_at(path, last.size)
+        reach["gtids"] = ",".join(gtids[domain] for domain in sorted(gtids))
+    return reach

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..engines._binlog import LogFile, begins_history, follows
 from ..repositories.restic import Snapshot
@@ -58,9 +58,9 @@ def decode(text: str) -> list[LogFile]:
     return files
 
 
-def window_tags(files: Sequence[LogFile], until: int | None = None) -> dict[str, str]:
-    """The tags of the snapshot of a window, which holds every change up to ``until`` if that is known."""
-    known = {"until": str(until)} if until else {}
+def window_tags(files: Sequence[LogFile], reach: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The tags of the snapshot of a window, with what is known of how far its log reaches."""
+    known = {key: value for key, value in (reach or {}).items() if value}
     return {"kind": LOG, "files": encode(files), "window": f"{files[0].created}-{files[0].name}", **known}
 
 

@@ -121,7 +121,18 @@ class Restore:
         holders = rules.saved(self._snapshots)
         for snapshot in dict.fromkeys(holders[file].id for file in selection.files):
             names = [file.name for file in selection.files if holders[file].id == snapshot]
-            self._store.restore(snapshot, self._log_directory, include=names)
+            try:
+                self._store.restore(snapshot, self._log_directory, include=names)
+            except CorruptBackup as error:
+                raise self._unreadable(error.what) from None
+
+    def _unreadable(self, words: str) -> TargetNotReached:
+        # No fault of the backup, and every older one needs the same log.
+        return TargetNotReached(
+            f"the log cannot be read: {words}",
+            where=self._where,
+            remedy="Restore to the end of a backup, or take a full backup now if the server still has its data",
+        )
 
     def _apply(self, engine: MariaDB, selection: targets.Selection, end: targets.End) -> None:
         reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum", f"--start-position={selection.start}"]
@@ -129,6 +140,8 @@ class Restore:
         writer = ["mariadb", "--no-defaults", "--binary-mode", "--batch", "--skip-column-names"]
         writer += [f"--socket={engine.socket}", f"--user={engine.instance.os_user}", "--max-allowed-packet=1G"]
         outcome = pipeline([Command(["sh", "-c", _READ_AND_ASK, *reader]), Command(writer)])
+        if outcome.failed and outcome.failed.command.program != writer[0]:
+            raise self._unreadable(outcome.failed.words())
         if outcome.failed:
             raise failure(outcome.failed, "rolling the log forward", self._scratch.directory)
         applied = (outcome.stdout.split("\n")[-2:] or [""])[0]

@@ -91,8 +91,9 @@ def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget)
     if target.consistent or _is_end(backup, target):
         return Selection((), _range((), ended))
     if not backup.log_stop:
-        gap = f"{backup.id} has no log position: log_bin was off" if target.ends_early else None
-        return Selection((), _range((), ended, gap))
+        # A service level without log backup needs none, and no server setting is changed for it.
+        unlogged = f"the server wrote no log when {backup.id} was taken, as it does with log: continuous"
+        return Selection((), _range((), ended, unlogged if target.ends_early else None))
     name, offset = binlog.parse_position(backup.log_stop)
     holders = rules.saved(snapshots)
     found = rules.from_position(holders, name, backup.finished.timestamp() + 1)
@@ -110,8 +111,8 @@ def select(snapshots: Sequence[Snapshot], backup: Backup, target: RestoreTarget)
             gap = f"the saved log ends at {found[-1].position if found else name}{_after(found, holders, name)}"
         elif files[-1].size < stop:
             gap = f"{wanted} ends at {files[-1].size}"
-    elif gtid_of(target) and not found:
-        gap = f"the log from {name} on is not saved"
+    elif gtid_of(target):
+        gap = _gtid_gap(target, holders[found[-1]]) if found else f"the log from {name} on is not saved"
     elif not target.ends_early and _after(found, holders, name) and (found or max(holders).created > ended):
         gap = f"the log has a gap{_after(found, holders, name)}"
     return Selection(tuple(files), _range(files, until, gap), len(files) < len(found), offset)
@@ -233,6 +234,16 @@ def _reach(last: LogFile, holder: Snapshot) -> tuple[int, int]:
         until = max(last.created, int(noted))
         return until, until
     return last.created, max(last.created, int(holder.time.timestamp()))
+
+
+def _gtid_gap(target: RestoreTarget, holder: Snapshot) -> str | None:
+    """Why the log up to the end of this snapshot does not hold the GTIDs; None where only the files can tell."""
+    noted = holder.tags.get("gtids", "")
+    known = _by_domain(noted)
+    for domain, wanted in _by_domain(gtid_of(target)).items():
+        if noted and (domain not in known or _sequence(known[domain]) < _sequence(wanted)):
+            return f"the saved log ends at GTID {noted}, before {wanted}"
+    return None
 
 
 def _after(found: Sequence[LogFile], holders: Mapping[LogFile, Snapshot], name: str) -> str:

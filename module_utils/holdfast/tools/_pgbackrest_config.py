@@ -7,21 +7,17 @@ import grp
 import os
 import pwd
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from ..errors import InvalidInput, RepositoryUnavailable, Unsupported, WrongKey
 from ..files import read
 from ..model import Instance, Repository
-
-Version = tuple[int, ...]
+from ._pgbackrest_version import BLOCK_INCREMENTAL, Version
 
 CONFIG_DIRECTORY = "/etc/pgbackrest/conf.d"
 _MAIN_FILES = ("/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf")
 SPOOL = "/var/spool/pgbackrest"
-BLOCK_INCREMENTAL: Version = (2, 46)
-VERIFY_SET: Version = (2, 55)
 KEEP_ALL = "9999999"  # the largest number: what goes is decided by Holdfast's retention alone
 
 _CONNECT_SECONDS = 5
@@ -144,6 +140,8 @@ def check_reachable(repository: Repository) -> None:
         address = (settings["host"], int(settings.get("port", "22")))
     else:
         return
+    import socket  # for these repositories alone
+
     try:
         socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
     except OSError as error:
@@ -209,14 +207,6 @@ def foreign_section(stanza: str, own_file: str, directory: str = CONFIG_DIRECTOR
     others += [path for path in sorted(glob.glob(f"{directory}/*.conf")) if path != own_file]
     heading = re.compile(rf"^\[{re.escape(stanza)}(?::[a-z-]+)?\]\s*$", re.MULTILINE)
     return next((path for path in others if heading.search(read(path) or "")), None)
-
-
-def parse_version(text: str) -> Version:
-    """(2, 45) of ``pgBackRest 2.45``. Raises InvalidInput."""
-    match = re.search(r"pgBackRest (\d+(?:\.\d+)*)", text)
-    if not match:
-        raise InvalidInput(f"not a version of pgBackRest: {text.strip()!r}")
-    return tuple(int(part) for part in match[1].split("."))
 
 
 def newest_first(ids: Sequence[str]) -> list[str]:

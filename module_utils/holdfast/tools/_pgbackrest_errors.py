@@ -16,6 +16,7 @@ from ..errors import (
     Interrupted,
     InvalidInput,
     RepositoryFull,
+    RepositoryMissing,
     RepositoryUnavailable,
     RestartRequired,
     ServerUnavailable,
@@ -70,11 +71,6 @@ RULES: tuple[Rule, ...] = (
         "Check key_id, key_secret and the rights of that user on the bucket",
     ),
     (
-        r"\[103\]|stanza-create (?:been )?performed|missing stanza",
-        RepositoryUnavailable,
-        f"Check that the repository's file system is mounted and its path right; if it is new: {SETUP}",
-    ),
-    (
         r"Permission denied|Read-only file system|Input/output error|Stale file handle|Transport endpoint|\[047\]",
         RepositoryUnavailable,
         "Check mount, owner and mode of the path",
@@ -87,11 +83,16 @@ RULES: tuple[Rule, ...] = (
         RepositoryUnavailable,
         "Check network, address, bucket and certificate of the repository",
     ),
+    (
+        r"stanza-create (?:been )?performed|missing stanza",
+        RepositoryMissing,
+        f"Check that the repository's file system is mounted and its path right; if it is new: {SETUP}",
+    ),
+    (r"\[103\]", RepositoryUnavailable, "Check that the repository's file system is mounted and its path right"),
     (r"\[075\]", CorruptBackup, "`holdfast list` shows what is there"),
     (r"\[(?:026|029|055)\]", CorruptBackup, "Run `holdfast verify`, then take a full backup"),
 )
 
-_NO_STANZA = re.compile(r"stanza-create (?:been )?performed|missing stanza")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _LEVEL = re.compile(r"^(?:P\d\d\s+)?(?P<level>ERROR|ASSERT|WARN|INFO|DETAIL):\s*(?:\[\d+\]:\s*)?(?P<text>.*)$")
 _WARNING_OF_ERROR = re.compile(r"^repo\d+: \[\w+Error\]")
@@ -131,7 +132,7 @@ def failure(command: str, returncode: int, stderr: str, where: str) -> HoldfastE
         if re.search(pattern, searched):
             if kind is WrongKey:
                 said = "the key does not open what is stored there"
-            elif kind is RepositoryUnavailable and _NO_STANZA.search(text):
+            elif kind is RepositoryMissing:
                 said = "there is no stanza of this instance in the repository"
             return kind(f"pgbackrest {command}: {said}", where=where, remedy=remedy)
     return CommandFailed(f"pgbackrest {command} exited with {returncode}: {said}", where=where)

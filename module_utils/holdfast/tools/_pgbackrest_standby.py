@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .. import process
-from ..model import Backup, Instance
+from ..model import Backup, Repository
 from . import _pgbackrest_config as config
 from ._pgbackrest_errors import failure
 
+if TYPE_CHECKING:
+    from .pgbackrest import PgBackRest
+
 
 def restore_standby(
-    instance: Instance,
-    stanza: str,
-    options: Mapping[str, str],
-    backup: Backup,
-    directory: str,
-    recovery: Mapping[str, str],
-    where: str,
+    tool: PgBackRest, backup: Backup, repository: Repository, directory: str, recovery: Mapping[str, str]
 ) -> None:
     """Restore a backup into an empty directory, to be started as a standby with these recovery settings.
 
-    ``options`` are those of the repository. Raises what :func:`failure` makes of pgBackRest's words.
+    Raises what :func:`failure` makes of pgBackRest's words.
     """
+    config.check_reachable(repository)
     options = {
-        **options,
-        "lock-path": os.path.join(instance.state_directory, "pgbackrest-lock"),
+        **config.repository_options(repository, 1, tool.version),
+        "lock-path": os.path.join(tool.instance.state_directory, "pgbackrest-lock"),
         "log-level-console": "off",
         "log-level-file": "off",
         "log-level-stderr": "warn",
@@ -36,6 +35,7 @@ def restore_standby(
     }
     arguments = ["--no-config", f"--set={backup.id}", "--type=standby"]
     arguments += [f"--recovery-option={name}={value}" for name, value in recovery.items()]
-    result = process.run(["pgbackrest", *arguments, "restore"], env=config.environment(stanza, options))
+    result = process.run(["pgbackrest", *arguments, "restore"], env=config.environment(tool.stanza, options))
     if result.returncode:
-        raise failure("restore", result.returncode, result.stderr, f"{where}, backup {backup.id}")
+        where = f"{tool.instance.name}, repository {repository.name}, backup {backup.id}"
+        raise failure("restore", result.returncode, result.stderr, where)

@@ -27,7 +27,7 @@ from ..errors import (
     ServerUnavailable,
 )
 from ..files import File
-from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, ServerInfo, Verification
+from ..model import Backup, BackupType, Instance, Job, LogRange, Repository, RestoreTarget, ServerInfo, Verification
 from ..process import require
 from ..repositories.pipes import Command
 from ..repositories.restic import Restic, Snapshot
@@ -59,6 +59,8 @@ class MariaDBBackup:
         return Restic(self.instance, repository)
 
     def notes(self) -> list[str]:
+        if not self._logged:
+            return []
         found = []
         sync, updates, encrypted = self.engine.row("SELECT @@sync_binlog, @@log_slave_updates, @@encrypt_binlog")
         if not sync:
@@ -75,9 +77,12 @@ class MariaDBBackup:
     def files(self) -> list[File]:
         for program in _PROGRAMS:
             require(program)
-        return [File(self.engine.configuration_file(), render(dict(self.server_settings(), log_bin="mysql-bin")))]
+        wanted = self.server_settings()
+        return [File(self.engine.configuration_file(), render(dict(wanted, log_bin="mysql-bin")))] if wanted else []
 
     def server_settings(self) -> Mapping[str, str]:
+        if not self._logged:
+            return {}  # a backup is consistent by itself
         # Without an expiry a log that was just switched on would fill the disk.
         return {"log_bin": "ON", "binlog_format": "MIXED", "binlog_expire_logs_seconds": "864000"}
 
@@ -233,6 +238,10 @@ class MariaDBBackup:
         except HoldfastError as error:
             log.warning("%s: the newest log file is not known: %s", destination.name, error.what)
         return max(numbers, default=0)
+
+    @property
+    def _logged(self) -> bool:
+        return self.instance.service_level.runs(Job.LOG)
 
     def _log(self) -> BinaryLog:
         return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))

@@ -151,7 +151,8 @@ class PgDump:
         ready = time.monotonic()
         dump = os.path.join(scratch.directory, _TREE)
         with open(os.path.join(dump, _LIST), encoding="utf-8") as stream:
-            load(scratch, engine, version, dump, json.load(stream))
+            listed = [item for item in json.load(stream) if not target.databases or item["name"] in target.databases]
+        load(scratch, engine, version, dump, listed)
         phases = {"fetch": fetched - begun, "start": ready - fetched, "load": time.monotonic() - ready}
         return Restored(engine, phases)
 

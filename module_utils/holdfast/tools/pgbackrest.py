@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from .. import process
@@ -29,10 +30,11 @@ from ..files import File
 from ..model import Backup, BackupType, Instance, LogRange, Repository, RestoreTarget, Verification
 from ..owner import run_as_owner
 from . import _pgbackrest_config as config
+from . import _pgbackrest_version as versions
 from ._pgbackrest_errors import FOREIGN, FULL, failure, is_full, spooled_error
-from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, status
+from ._pgbackrest_info import NO_STANZA, TYPES, USABLE, backup_of, chain, segment_size, status
 from ._pgbackrest_restore import ArchivedFile, Restore, archived_files, log_range
-from ._pgbackrest_standby import restore_standby
+from ._pgbackrest_select import chosen_database
 from ._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from .base import Restored, SavedLog
 
@@ -56,16 +58,13 @@ class PgBackRest:
         self.instance = instance
         self.engine = engine
         self.stanza = instance.replica_of or instance.name
-        self._version: config.Version | None = None
 
-    @property
-    def version(self) -> config.Version:
-        if self._version is None:
-            self._version = config.parse_version(process.run(["pgbackrest", "version"]).check().stdout)
-        return self._version
+    @cached_property
+    def version(self) -> versions.Version:
+        return versions.installed(self.instance)
 
     def notes(self) -> list[str]:
-        if self.version >= config.BLOCK_INCREMENTAL:
+        if self.version >= versions.BLOCK_INCREMENTAL:
             return []
         shown = ".".join(map(str, self.version))
         return [
@@ -88,10 +87,9 @@ class PgBackRest:
                 where=self.instance.name,
                 remedy="Remove that section, or give the instance another name",
             )
-        version = self.version
         options = self._stanza_options(data_directory)
         for number, repository in enumerate(self.instance.repositories, start=1):
-            options.update(config.repository_options(repository, number, version))
+            options.update(config.repository_options(repository, number, self.version))
         content = config.section(self.stanza, options)
         return File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)
 
@@ -183,7 +181,8 @@ class PgBackRest:
         found = self._info(repository)
         if found is None:
             return []
-        return [backup_of(raw, repository.name) for raw in found["backup"]]
+        versions = {item["id"]: item["version"] for item in found.get("db", ())}
+        return [backup_of(raw, repository.name, versions) for raw in found["backup"]]
 
     def verify(self, repository: Repository, backups: Sequence[Backup]) -> Verification:
         """Read files and log back and compare checksums, and look for holes in the archived log.
@@ -200,7 +199,7 @@ class PgBackRest:
         # A set is read without the blocks that it takes from earlier backups, so those are read as sets of their own.
         needed = [label for label in stored if any(label in chain(wanted, stored) for wanted in present)]
         sets: list[str | None] = [None]
-        if self.version >= config.VERIFY_SET and len(needed) < len(stored):
+        if self.version >= versions.VERIFY_SET and len(needed) < len(stored):
             sets = [*needed]
         problems: list[str] = []
         unreadable: set[str] = set()
@@ -222,7 +221,9 @@ class PgBackRest:
         for archive in found["archive"]:
             names = [name for name in self._archived(repository, archive["id"]) if name not in unreadable]
             labels = [raw for raw in stored.values() if raw["database"]["id"] == archive["database"]["id"]]
-            holes, broken = log_gaps(names, labels, self.engine.segment_size())
+            # What is stored can be verified when nothing but the repository is left.
+            size = segment_size(labels) or self.engine.segment_size()
+            holes, broken = log_gaps(names, labels, size)
             problems.extend(holes)
             damaged.update(broken)
         for label in present:
@@ -263,16 +264,9 @@ class PgBackRest:
         config.check_reachable(repository)
         expected = None if target.ends_early else self.newest_log(repository)
         options = config.repository_options(repository, 1, self.version)
+        options.update(chosen_database(self._run, backup, repository, target))
         where = f"{self._where(repository)}, backup {backup.id}"
         return Restore(self.stanza, options, where, scratch).run(backup, target, expected)
-
-    def restore_standby(
-        self, backup: Backup, repository: Repository, directory: str, recovery: Mapping[str, str]
-    ) -> None:
-        """Restore into an empty directory that starts as a standby with these recovery settings."""
-        config.check_reachable(repository)
-        options = config.repository_options(repository, 1, self.version)
-        restore_standby(self.instance, self.stanza, options, backup, directory, recovery, self._where(repository))
 
     def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
         found = self._info(repository)

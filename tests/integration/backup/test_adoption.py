@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.backup.conftest import Adoption
-from tests.integration.fleet import LAB_DIR, Fleet
+from tests.integration.fleet import LAB_DIR, Fleet, playbook
 
 ARCHIVED_BEFORE = ("orders", "analytics", "shop")
+UNLOGGED = "crm"  # its level has no log backup, and its server wrote no log when it was adopted
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +19,7 @@ def _fresh(adoption: Adoption) -> None:
 
 def test_only_servers_that_need_it_wait_for_a_restart(adoption: Adoption) -> None:
     assert "billing" in adoption.permitted
-    assert not set(ARCHIVED_BEFORE) & set(adoption.permitted)
+    assert not {*ARCHIVED_BEFORE, UNLOGGED} & set(adoption.permitted)
 
 
 def test_status_names_the_parameter(adoption: Adoption) -> None:
@@ -41,6 +42,31 @@ def test_no_identity_changed(adoption: Adoption) -> None:
 def test_nothing_waits_any_more(fleet: Fleet, adoption: Adoption) -> None:
     for name in adoption.permitted:
         assert not [item for item in fleet[name].status()["problems"] if "restarted" in item["text"]]
+
+
+def test_a_log_that_is_backed_up_later_takes_a_restart_by_name(fleet: Fleet) -> None:
+    database = fleet[UNLOGGED]
+    before = database.identity()
+    level = {
+        "rpo": "15m",
+        "rto": "4h",
+        "full": "weekly",
+        "log": "continuous",
+        "keep": {"full": "14d", "log": "14d"},
+    }
+    logged = {"db_service_levels": {database.level: level}, "backup_restart_instances": [UNLOGGED]}
+    site = ("site", "--limit", f"{database.hostname},localhost")
+    playbook(*site, extra=logged)
+    try:
+        after = database.identity()
+        assert after["pid"] != before["pid"]
+        assert after["system"] == before["system"]
+        assert database.sql("SELECT @@log_bin") == "1"
+        assert database.backup("log")["result"] == "ok"
+    finally:
+        playbook(*site)
+    assert database.identity()["pid"] == after["pid"], "a log that is no longer backed up takes no restart"
+    assert database.backup("incremental")["result"] == "ok"
 
 
 def test_check_mode_told_the_truth(fleet: Fleet) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 EVERYWHERE = ("orders", "billing", "analytics", "shop", "crm")
 TYPES = {
     "postgresql": ("full", "differential", "incremental", "log", "logical"),
-    "mariadb": ("full", "incremental", "logical"),
+    "mariadb": ("full", "differential", "incremental", "log", "logical"),
 }
 
 
@@ -26,7 +26,7 @@ def taken(fleet: Fleet) -> dict[str, dict[str, dict[str, Any]]]:
         database = fleet[name]
         types = [*TYPES[database.engine]] if name != "billing" else ["full", "incremental", "log"]
         if database.level != "development":
-            types += ["archive", *(["log"] if database.engine == "mariadb" else [])]
+            types += ["archive"]
         return {type_: database.backup(type_) for type_ in types}
 
     # Hosts work side by side, the two instances of one host one after the other.
@@ -51,7 +51,7 @@ def test_each_backup_is_listed_with_what_a_restore_needs(fleet: Fleet, taken: di
         assert found["size_bytes"] > 1_000_000
         assert datetime.fromisoformat(found["started"]) <= datetime.fromisoformat(found["finished"])
         assert "error" not in found
-        if type_ != "logical":
+        if type_ != "logical" and fleet[name].level != "development":
             assert found["log_stop"], "without a position nobody can roll forward from here"
         if type_ in ("incremental", "differential"):
             assert found["parent"] in {id_ for _, id_ in listed}
@@ -71,7 +71,7 @@ def test_records_say_what_ran(fleet: Fleet, taken: dict, name: str) -> None:
         assert record["seconds"] > 0
 
 
-@pytest.mark.parametrize("name", ["orders", "billing", "analytics", "shop"])
+@pytest.mark.parametrize("name", EVERYWHERE)
 def test_log_reaches_the_repository(fleet: Fleet, taken: dict, name: str) -> None:
     database = fleet[name]
     before = database.backup("log")
@@ -86,7 +86,8 @@ def test_log_reaches_the_repository(fleet: Fleet, taken: dict, name: str) -> Non
     database.sql("DROP TABLE log_probe", name)
     assert taken[name]["log"]["result"] == after["result"] == "ok"
     assert after["lost_seconds"] < database.config["service_level"]["rpo"].count("s") * 900
-    assert database.status()["rpo"]["failing"] is None
+    if database.level != "development":
+        assert database.status()["rpo"]["failing"] is None
 
 
 def test_incrementals_are_small_where_the_tool_can(fleet: Fleet, taken: dict) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, playbook, until
+from tests.integration.fleet import Database, Fleet, playbook, together, until
 
 # What molecule/cron/converge.yml put there.
 FOREIGN = {
@@ -14,6 +15,7 @@ FOREIGN = {
     "crontab -l": "23 5 * * * /bin/true # root's own\n",
     "crontab -l -u postgres": "42 6 * * * /bin/true # of the database's owner\n",
 }
+INSTANCES = ("orders", "billing", "shop")
 SITE = ("site", "--limit", "pg1,localhost")
 
 
@@ -25,7 +27,7 @@ def orders(fleet: Fleet) -> Database:
 @pytest.fixture(scope="module", autouse=True)
 def _back_to_systemd(fleet: Fleet) -> Iterator[None]:
     yield
-    playbook(*SITE)
+    playbook("site", "--limit", "pg1,maria1,localhost")
 
 
 def _timers(database: Database) -> str:
@@ -39,22 +41,28 @@ def _assert_foreign_jobs_untouched(database: Database) -> None:
         assert database.run(command) == content, command
 
 
-def test_one_file_an_instance_and_no_timer(orders: Database) -> None:
-    for name in ("orders", "billing"):
-        file = orders.host.file(f"/etc/cron.d/holdfast-{name}")
-        assert (file.mode, file.user, file.group) == (0o644, "root", "root")
-        lines = [line for line in file.content_string.splitlines() if " holdfast " in line or "/holdfast " in line]
-        assert lines
-        assert all(" postgres " in line for line in lines)
-        assert all("nice " in line and "ionice " in line and "timeout " in line for line in lines)
-    assert _timers(orders) == ""
+@pytest.mark.parametrize("name", INSTANCES)
+def test_one_file_an_instance_and_no_timer(fleet: Fleet, name: str) -> None:
+    database = fleet[name]
+    file = database.host.file(f"/etc/cron.d/holdfast-{name}")
+    assert (file.mode, file.user, file.group) == (0o644, "root", "root")
+    lines = [line for line in file.content_string.splitlines() if " holdfast " in line or "/holdfast " in line]
+    assert lines
+    assert all(f" {database.owner} " in line for line in lines)
+    assert all("nice " in line and "ionice " in line and "timeout " in line for line in lines)
+    assert _timers(database) == ""
+
+
+def test_jobs_of_others_are_left_alone(orders: Database) -> None:
     _assert_foreign_jobs_untouched(orders)
 
 
-def test_cron_really_runs_a_job(orders: Database) -> None:
-    known = {record["id"] for record in orders.records("log")}
-    fresh = until(lambda: [record for record in orders.records("log") if record["id"] not in known], 90, 1)
-    assert fresh[0]["result"] == "ok"
+def test_cron_really_runs_jobs(fleet: Fleet) -> None:
+    def wait(name: str) -> dict[str, Any]:
+        known = {record["id"] for record in fleet[name].records("log")}
+        return until(lambda: [item for item in fleet[name].records("log") if item["id"] not in known], 90, 1)[0]
+
+    assert [record["result"] for record in together(wait, *INSTANCES)] == ["ok"] * len(INSTANCES)
 
 
 def test_change_and_removal_touch_one_instance_only(orders: Database, fleet: Fleet) -> None:

@@ -32,6 +32,7 @@ def outages(fleet: Fleet) -> dict[str, dict[str, Any]]:
     with ExitStack() as stack:
         for name in SERVER_DOWN:
             stack.enter_context(server_stopped(fleet[name]))
+            found[name]["verify"] = fleet[name].holdfast("verify", "--again")
         stack.callback(vault.check_output, "systemctl start s3")
         vault.check_output("systemctl stop s3")
         with ThreadPoolExecutor(4) as pool:
@@ -57,6 +58,12 @@ def test_server_down(fleet: Fleet, outages: dict[str, dict[str, Any]], name: str
     assert status["state"] == "critical"
     assert any(fleet[name].name in problem["text"] for problem in status["problems"])
     _assert_recovered(outages[name])
+
+
+@pytest.mark.parametrize("name", SERVER_DOWN)
+def test_what_is_stored_is_verified_without_the_server(outages: dict[str, dict[str, Any]], name: str) -> None:
+    proven = outages[name]["verify"]["verified"]
+    assert outages[name]["before"] == {id_ for found in proven.values() for id_ in found["intact"]}
 
 
 @pytest.mark.parametrize("name", REPOSITORY_DOWN)

@@ -21,12 +21,17 @@ def ledger(request: pytest.FixtureRequest, fleet: Fleet) -> Ledger:
 
 def test_a_damaged_backup_gives_way_to_the_one_before_with_the_same_target(ledger: Ledger) -> None:
     database = ledger.database
-    older, newest = database.backups(type_="full")[-1]["id"], database.backup("full")["backup"]["id"]
+    older = database.backups(type_="full")[-1]["id"]
+    if not database.is_postgresql:
+        # Of what is stored next, the most is to be of the backup, and not of the log.
+        ballast = "INSERT INTO ballast SELECT RANDOM_BYTES(1024) FROM seq_1_to_3000"
+        database.sql(f"SET sql_log_bin = 0; CREATE TABLE ballast (content BLOB); {ballast}", database.name)
+    newest = database.backup("full")["backup"]["id"]
+    file = payload(database, newest)
     ledger.write("after both", 30)
     expected, moment = ledger.rows(), ledger.now()
     ledger.write("later")
     ledger.save_log()
-    file = payload(database, newest)
     database.run(
         "cp -p %s %s.kept && dd if=/dev/urandom of=%s bs=1k count=4 seek=1 conv=notrunc status=none", *[file] * 3
     )
@@ -50,13 +55,12 @@ def test_data_that_fail_a_query_of_the_user_do_not_go_into_service(ledger: Ledge
     ledger.save_log()
     queries = [{"name": "rows", "sql": "SELECT count(*) FROM ledger", "database": database.name, "expected": "1"}]
     wanted = {"instance": database.name, "confirm": database.name, "time": moment, "target": database.hostname}
-    output = playbook(
+    playbook(
         "restore", extra={**wanted, "restore_check": False, "db_validation_queries": {database.name: queries}}, code=2
     )
-    assert f"rows: '{len(expected)}', not '1'" in output
     assert database.identity()["system"] == before
     assert len(ledger.rows()) == len(expected) + 1, "what was there is in service again"
-    assert_failed(database, database.records("restore")[-1], "check-failed")
+    assert_failed(database, database.records("restore")[-1], "check-failed", f"rows: '{len(expected)}', not '1'")
 
 
 def test_a_killed_restore_is_started_again(ledger: Ledger) -> None:

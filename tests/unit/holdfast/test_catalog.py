@@ -11,7 +11,7 @@ from ansible.module_utils.holdfast.model import BackupType
 
 @pytest.mark.parametrize("name", supported())
 def test_an_engine_that_is_supported_has_the_adapters_it_names(name: str) -> None:
-    facts, (engine, physical, logical) = ENGINES[name], adapters(name)
+    facts, (engine, physical, logical) = ENGINES[name], (adapter() for adapter in adapters(name))
     assert engine.name == facts.name
     assert physical.name == facts.physical_tool
     assert logical.name == facts.logical_tool

@@ -100,6 +100,19 @@ def test_records_show_what_happened(orders, adapters, capsys):
     assert "RTO" in shown
 
 
+def test_metrics_are_printed_or_written(orders, adapters, capsys, tmp_path):
+    cli.main(["backup", "orders"])
+    capsys.readouterr()
+    assert cli.main(["metrics"]) == 0
+    shown = capsys.readouterr().out
+    assert 'holdfast_job_last_success{db_instance="orders",engine="postgresql"' in shown
+    assert cli.main(["metrics", "--output", str(tmp_path / "holdfast.prom")]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "holdfast.prom").read_text() == shown
+    assert cli.main(["metrics", "--json"]) == 0
+    assert {"name", "labels", "value"} == set(json.loads(capsys.readouterr().out)[0])
+
+
 @pytest.mark.parametrize("command", ["", "backup", "list", "status", "verify", "expire", "restore-test", "records"])
 def test_help_has_an_example(capsys, command):
     with pytest.raises(SystemExit) as ended:

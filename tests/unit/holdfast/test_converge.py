@@ -96,10 +96,12 @@ class Adapters:
     def files(self):
         if self.server.missing_program:
             raise NotInstalled("tool is not installed")
-        return [self.server.tool_file]
+        return [self.server.tool_file] if self.server.tool_file else []
 
     def is_initialised(self, _repository):
-        assert os.path.exists(self.server.tool_file.path), "a repository is asked before its tool is configured"
+        assert os.path.isdir(self.instance.state_directory), "a tool is run before it has a place to work in"
+        file = self.server.tool_file
+        assert file is None or os.path.exists(file.path), "a repository is asked before its tool is configured"
         self.server.fail("repository")
         return self.server.initialised
 
@@ -138,13 +140,14 @@ class Lab:
     def __init__(self, root):
         self.root = root
         self.jobs = Jobs()
-        self.servers = {name: Server(name, root) for name in ("orders", "shop")}
+        self.servers = {name: Server(name, root) for name in ("orders", "shop", "sales")}
 
     def instance(self, name="orders", schedule=None, **changes):
         return fakes.instance(
             self.root / "state" / name,
             name=name,
             os_user="root",
+            port=5432 if name == "orders" else 5433,
             repositories=(
                 Repository("local", "posix", {"path": str(self.root / "repo")}, {"passphrase": "s3cret-local"}),
             ),
@@ -210,6 +213,13 @@ def test_a_first_run_does_everything_and_a_second_nothing(lab):
     assert lab.tree() == before
     assert lab.jobs.calls == ["show"]
     assert len(lab.servers["orders"].done) == 4
+
+
+def test_a_tool_that_needs_no_file_finds_its_directories(lab):
+    lab.servers["orders"].tool_file = None
+    assert lab.check(lab.instance()).failures == []
+    assert lab.run(lab.instance()).failures == []
+    assert not lab.run(lab.instance()).changed
 
 
 def test_check_mode_changes_nothing_and_tells_what_the_run_then_does(lab):
@@ -283,6 +293,33 @@ def test_a_removed_instance_loses_its_jobs_and_keeps_its_data(lab):
     assert "tool-shop.conf, which its server uses" in outcome.notes[0]
     again = lab.run(orders)
     assert (again.changed, again.notes) == (False, [])
+
+
+@pytest.mark.parametrize("trouble", ["", "server down", "restart needed"])
+def test_a_renamed_instance_leaves_no_secret_behind_that_its_server_does_not_use(lab, trouble):
+    orders, shop, sales = lab.instance(), lab.instance("shop"), lab.instance("sales")
+    for server in lab.servers.values():
+        server.parameters["archive_mode"][0] = "on"
+    lab.run(orders, shop)
+    old, new = lab.root / "tool-shop.conf", lab.root / "tool-sales.conf"
+    if trouble == "server down":
+        lab.servers["sales"].errors["server"] = ServerUnavailable("the server does not answer")
+    elif trouble:
+        lab.servers["sales"].parameters["archive_mode"][0] = "off"
+    checked = lab.check(orders, sales)
+    done = lab.run(orders, sales)
+    shown = [str(old) in {part["after_header"] for part in outcome.diff} for outcome in (checked, done)]
+    assert shown == [not trouble] * 2
+    assert (old.exists(), new.exists()) == (bool(trouble), True)
+    assert ("tool-shop.conf, which its server uses" in str(done.notes)) is False
+    lab.servers["sales"].errors.clear()
+    assert lab.run(orders, sales).changed is (trouble == "server down")
+    lab.servers["sales"].restart()
+    lab.run(orders, sales)
+    assert not old.exists()
+    assert new.exists()
+    assert not lab.run(orders, sales).changed
+    assert (lab.root / "tool-orders.conf").exists()
 
 
 def test_an_instance_that_comes_back_is_set_up_again(lab):

@@ -155,7 +155,6 @@ def test_no_drill_is_a_finding():
 @pytest.mark.parametrize(
     ("phases", "message"),
     [
-        ([], "a drill has at least one phase"),
         ([{"name": "panic", "started": at(0), "finished": at(1)}], "unknown phase 'panic'"),
         ([{"name": "declare", "started": "2026-11-22 09:00", "finished": at(1)}], "not an instant"),
         ([{"name": "declare", "started": None, "finished": at(1)}], "not an instant"),
@@ -164,6 +163,27 @@ def test_no_drill_is_a_finding():
 def test_wrong_phases_are_refused(phases, message):
     with pytest.raises(InvalidInput, match=message):
         drill.build(changed(phases=phases))
+
+
+def test_a_drill_in_which_nothing_happened_is_refused():
+    with pytest.raises(InvalidInput, match="a drill has at least one phase"):
+        drill.build(changed(phases=[], records=[]))
+
+
+def test_phases_are_read_from_the_records_where_they_are_not_given():
+    record = {
+        "job": "restore_test",
+        "instance": "orders",
+        "started": at(10),
+        "finished": at(20),
+        "result": "ok",
+        "restore_test": {"rto_seconds": 300, "phases": {"restore": 120.0, "recovery": 180.0}},
+    }
+    found = drill.phases_of([record], [{"name": "declare"}])
+    assert [item["name"] for item in found] == ["restore", "recover", "validate"]
+    assert [item["finished"] for item in found] == [drill._utc(at(minute), "") for minute in (12, 15, 20)]
+    assert found[1]["started"] == found[0]["finished"]
+    assert drill.phases_of([dict(record, restore_test={})], []) == []
 
 
 def test_the_report_holds_what_it_must_in_both_forms():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -212,16 +211,19 @@ def test_the_script_prints_a_line_for_each_problem(tmp_path: Path) -> None:
 
 
 def test_the_script_tells_what_a_right_inventory_has(tmp_path: Path) -> None:
-    done = run("--json", write(tmp_path, host_vars__db1=RIGHT))
+    done = run(write(tmp_path, host_vars__db1=RIGHT))
     assert done.returncode == 0
-    found = json.loads(done.stdout)
-    assert found["plan"]["order"] == [["orders"]]
-    assert found == {
-        "problems": [],
-        "gaps": [],
-        "plan": found["plan"],
-        "instances": {"db1": [{"name": "orders", "engine": "postgresql", "port": 5432, "service_level": "standard"}]},
-    }
+    assert done.stdout.endswith("no problems in 1 instances on 1 hosts\n")
+
+
+def test_a_gap_of_a_critical_instance_fails_the_script_with_its_place(tmp_path: Path) -> None:
+    done = run(write(tmp_path, host_vars__db1=RIGHT.replace("}]", ", service_level: critical}]")))
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "business.mtd" in line]
+    assert line.endswith(
+        "host_vars/db1.yml:1: db_instances[orders].business.mtd: is empty, and a critical instance depends on it; "
+        "valid: the maximum tolerable downtime, a duration of at least the RTO"
+    )
 
 
 def test_the_script_says_when_there_is_no_inventory(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ from datetime import timedelta
 
 import pytest
 from ansible.module_utils.holdfast import jobs, locks, records, restore_test, work
-from ansible.module_utils.holdfast.errors import CorruptBackup, RepositoryFull, RepositoryUnavailable, ServerUnavailable
+from ansible.module_utils.holdfast.errors import (
+    CorruptBackup,
+    RepositoryFull,
+    RepositoryMissing,
+    RepositoryUnavailable,
+    ServerUnavailable,
+)
 from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Job, LogExposure, Repository
 from ansible.module_utils.holdfast.records import Records
@@ -74,6 +80,12 @@ def test_what_may_pass_is_tried_three_times(orders, adapters, failures, result, 
     adapters.physical.failures = [RepositoryUnavailable("timeout") for _ in range(failures)]
     record = jobs.run_job(orders, Job.FULL)
     assert (record["result"], record["attempts"]) == (result, attempts)
+
+
+def test_a_repository_that_is_not_there_is_a_final_answer(orders, adapters):
+    adapters.physical.failures = [RepositoryMissing("there is no repository")]
+    record = jobs.run_job(orders, Job.FULL)
+    assert (record["result"], record["attempts"], record["error"]["code"]) == ("failed", 1, "repository-missing")
 
 
 def test_a_log_job_is_not_retried_and_saves_the_log_of_a_dead_server(orders, adapters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,19 @@ from ansible.module_utils.holdfast.engines import mariadb
 from ansible.module_utils.holdfast.engines._mariadb_host import data_size
 from ansible.module_utils.holdfast.engines._mariadb_scratch import MariaDBScratch, last_failure, stored_options
 from ansible.module_utils.holdfast.engines._mariadb_settings import render, same_meaning, written
-from ansible.module_utils.holdfast.model import Backup, BackupType, Instance, Keep, Retention, ServiceLevel
+from ansible.module_utils.holdfast.model import (
+    Backup,
+    BackupType,
+    Instance,
+    Job,
+    Keep,
+    Retention,
+    ServiceLevel,
+)
 from ansible.module_utils.holdfast.repositories.pipes import Command, Stage
 from ansible.module_utils.holdfast.repositories.restic import Snapshot
 from ansible.module_utils.holdfast.tools import _mariadb_catalog as catalog
+from ansible.module_utils.holdfast.tools import mariadb_backup
 from ansible.module_utils.holdfast.tools._mariadb_restore import failure
 from ansible.module_utils.holdfast.tools.mariadb_backup import explain
 
@@ -64,6 +74,18 @@ def test_reads_back_the_file_that_it_writes() -> None:
     values = {"log_bin": "mysql-bin", "binlog_format": "MIXED"}
     assert written(render(values)) == values
     assert written("# log_bin = x\n[mariadbd]\nlog-bin=y\nskip-name-resolve\n") == {"log_bin": "y"}
+
+
+@pytest.mark.parametrize(("schedule", "asked"), [({Job.LOG: "* * * * *"}, True), ({Job.FULL: "0 1 * * *"}, False)])
+def test_the_binary_log_is_asked_for_where_it_is_backed_up(
+    monkeypatch: pytest.MonkeyPatch, schedule: dict[Job, str], asked: bool
+) -> None:
+    monkeypatch.setattr(mariadb_backup, "require", str)
+    level = replace(LEVEL, schedule=schedule)
+    instance = Instance("orders", "mariadb", 3306, level, (), "mysql", "/var/lib/holdfast/orders")
+    tool = mariadb_backup.MariaDBBackup(instance, mariadb.MariaDB(instance))
+    assert ("log_bin" in tool.server_settings()) is asked
+    assert ["log_bin" in file.content for file in tool.files()] == [True] * asked
 
 
 @pytest.mark.parametrize(

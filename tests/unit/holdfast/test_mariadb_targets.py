@@ -57,8 +57,9 @@ class Log:
             path.write_bytes(content)
             self.files.append(LogFile(number * 1000, path.name, len(content)))
 
-    def snapshots(self, until: int | None = None) -> list[Snapshot]:
-        return [Snapshot("s", datetime.fromtimestamp(9999, UTC), rules.window_tags(self.files, until))]
+    def snapshots(self, until: int | None = None, gtids: str = "") -> list[Snapshot]:
+        reach = {"until": str(until or ""), "gtids": gtids}
+        return [Snapshot("s", datetime.fromtimestamp(9999, UTC), rules.window_tags(self.files, reach))]
 
     def end(self, target: RestoreTarget, stop: str = f"b.000001:{HEAD} 0-1-4", until: int | None = None) -> targets.End:
         selection = targets.select(self.snapshots(until), backup(stop), target)
@@ -94,6 +95,7 @@ def test_reads_transactions_and_the_gtids_before_them(tmp_path: Path) -> None:
     assert binlog.gtids_before(str(path)) == {0: "0-1-4", 3: "3-2-9"}
     assert [item.gtid for item in binlog.transactions(str(path), first.end)] == ["0-1-5"]
     assert binlog.newest_event(str(path), path.stat().st_size) == 120
+    assert binlog.gtids_at(str(path), first.end) == {0: "0-1-5", 3: "3-2-9"}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,16 @@ def test_the_files_tell_what_the_log_does_not_reach(log: Log, target: RestoreTar
         log.end(target, until=9999)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "missed"), [("0-1-10", False), ("0-1-11", True), ("3-1-1", True), ("0-1-10,3-1-1", True)]
+)
+def test_the_listing_tells_which_gtids_the_log_does_not_reach(log: Log, wanted: str, missed: bool) -> None:
+    snapshots = log.snapshots(gtids="0-1-10")
+    found = targets.select(snapshots, backup(f"b.000001:{HEAD} 0-1-4"), RestoreTarget(position=wanted))
+    assert bool(found.range.gap) == missed
+    assert "0-1-10" in (found.range.gap or "0-1-10")
+
+
 def test_an_offset_within_a_transaction_is_no_target(log: Log) -> None:
     with pytest.raises(errors.InvalidInput, match=rf"{HEAD + STEP} or {HEAD + 2 * STEP}"):
         log.end(RestoreTarget(position=f"b.000002:{HEAD + STEP + 50}"))
@@ -237,7 +249,7 @@ def test_a_backup_that_no_saved_log_continues(log: Log) -> None:
     assert targets.select([], backup("b.000001:300"), RestoreTarget()).range.gap is None
     assert targets.select([], backup("b.000001:300"), at(2000)).range.gap
     assert targets.select([], backup(None), RestoreTarget()).range.gap is None
-    assert targets.select([], backup(None), at(2000)).range.gap
+    assert "the server wrote no log when F was taken" in (targets.select([], backup(None), at(2000)).range.gap or "")
     nothing = targets.find(targets.Selection((), late.range), "/nowhere", backup(None), RestoreTarget(), "here")
     assert nothing.reached.position == "LSN 77"
 

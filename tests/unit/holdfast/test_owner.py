@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from ansible.module_utils.holdfast.engines import catalog, registry
 from ansible.module_utils.holdfast.errors import Busy, HoldfastError, InvalidInput
 from ansible.module_utils.holdfast.owner import run_as_owner, run_with_root
 from fakes import instance
@@ -29,6 +36,37 @@ def test_root_works_as_the_owner_and_gets_the_result(tmp_path):
     found = run_as_owner(instance(tmp_path, os_user="nobody"), lambda: [os.getuid(), os.geteuid(), os.environ["USER"]])
     assert found == [nobody.pw_uid, nobody.pw_uid, "nobody"]
     assert os.geteuid() == 0
+
+
+@needs_root
+@pytest.mark.parametrize("engine", catalog.supported())
+def test_the_owner_has_every_adapter_from_a_directory_that_only_root_may_read(tmp_path, engine):
+    package = os.path.dirname(inspect.getfile(registry.Adapters).rpartition("/")[0])
+    shutil.copytree(package, tmp_path / "holdfast")
+    tmp_path.chmod(0o700)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from types import SimpleNamespace as Instance;"
+        f"from holdfast.owner import run_as_owner; from holdfast.engines.registry import adapters;"
+        f"owned = Instance(name='orders', engine={engine!r}, os_user='nobody');"
+        "print(run_as_owner(owned, lambda: [adapter().__name__ for adapter in adapters(owned.engine)]))"
+    )
+    finished = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert finished.stderr == ""
+    assert len(finished.stdout.split(",")) == 3
+
+
+def test_nothing_but_the_program_and_the_registry_imports_a_part_of_the_package_late():
+    """What an owner imports late is not found, unless the registry loads it or the program is a file all may read."""
+    package = Path(inspect.getfile(registry.Adapters)).parents[1]
+    late = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+        if isinstance(node, ast.ImportFrom) and node.level
+    }
+    assert late == {"engines/registry.py", "cli.py", "runner.py", "restore_command.py"}
 
 
 @needs_root

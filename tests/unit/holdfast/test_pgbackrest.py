@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,12 +11,14 @@ from typing import Any, cast
 
 import pytest
 from ansible.module_utils.holdfast import errors
+from ansible.module_utils.holdfast.engines import _postgresql_wal as wal
 from ansible.module_utils.holdfast.errors import InvalidInput, Unsupported, WrongKey
 from ansible.module_utils.holdfast.model import Backup, BackupType, Repository
 from ansible.module_utils.holdfast.process import Result
 from ansible.module_utils.holdfast.tools import _pgbackrest_config as config
+from ansible.module_utils.holdfast.tools import _pgbackrest_version as versions
 from ansible.module_utils.holdfast.tools._pgbackrest_errors import failure, spooled_error, words
-from ansible.module_utils.holdfast.tools._pgbackrest_info import backup_of, chain
+from ansible.module_utils.holdfast.tools._pgbackrest_info import backup_of, chain, segment_size
 from ansible.module_utils.holdfast.tools._pgbackrest_verify import damaged_segments, log_gaps, verdict
 from ansible.module_utils.holdfast.tools.pgbackrest import PgBackRest
 
@@ -46,7 +49,30 @@ SFTP = Repository(
     [("pgBackRest 2.45\n", (2, 45)), ("pgBackRest 2.55.1", (2, 55, 1)), ("pgBackRest 2.60dev", (2, 60))],
 )
 def test_version(text: str, version: tuple[int, ...]) -> None:
-    assert config.parse_version(text) == version
+    assert versions.parse(text) == version
+
+
+def test_the_version_is_asked_for_once_until_the_program_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, asked = tmp_path / "pgbackrest", tmp_path / "asked"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    orders = an_instance(str(tmp_path))
+
+    def install(version: str) -> None:
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"#!/bin/sh\necho pgBackRest {version}; echo x >> {asked}\n")
+        fresh.chmod(0o755)
+        os.utime(fresh, (0, 0))  # as a package does
+        fresh.rename(program)
+
+    install("2.45")
+    assert [versions.installed(orders) for _ in range(3)] == [(2, 45)] * 3
+    assert asked.read_text() == "x\n"
+    install("2.55")
+    assert [versions.installed(orders) for _ in range(3)] == [(2, 55)] * 3
+    assert asked.read_text() == "x\nx\n"
 
 
 def test_block_incremental_where_the_version_has_it() -> None:
@@ -136,7 +162,9 @@ GARBLED = (
     [
         (29, GARBLED, "WrongKey"),
         (95, "ERROR: [095]: unable to flush", "WrongKey"),
-        (55, NO_INFO, "RepositoryUnavailable"),
+        (55, NO_INFO, "RepositoryMissing"),
+        (55, NO_INFO.replace("FileMissingError", "HostConnectError"), "RepositoryUnavailable"),
+        (103, "ERROR: [103]: unable to find a valid repository", "RepositoryUnavailable"),
         (55, "ERROR: [055]: unable to open missing file '/b/backup/orders/2026F/x.zst' for read", "CorruptBackup"),
         (50, "ERROR: [050]: unable to acquire lock on file '/l/orders-backup.lock': busy", "Busy"),
         (
@@ -288,13 +316,27 @@ def raw(label: str, prior: str | None = None) -> dict[str, Any]:
 
 
 def test_a_listed_backup() -> None:
-    backup = backup_of(raw("20261122-043835F_20261122-050000I", "20261122-043835F"), "local")
+    backup = backup_of(raw("20261122-043835F_20261122-050000I", "20261122-043835F"), "local", {1: "17"})
     assert backup.type is BackupType.INCREMENTAL
     assert (backup.parent, backup.size_bytes, backup.stored_bytes) == ("20261122-043835F", 100, 7)
     assert (backup.log_start, backup.log_stop) == ("0/2000028", "0/3000050")
     assert backup.started == datetime.fromtimestamp(1795322315, UTC)
     assert backup.error is None
-    assert backup_of(dict(raw("20261122-043835F"), error=True), "local").error
+    assert backup_of(dict(raw("20261122-043835F"), error=True), "local", {}).error
+
+
+@pytest.mark.parametrize("size", [1 << 20, 16 << 20, 64 << 20, 1 << 30])
+def test_the_size_of_a_segment_is_in_the_listing(size: int) -> None:
+    def taken(position: int) -> dict[str, Any]:
+        name = wal.Segment(1, position // size).name(size)
+        return {"lsn": {"start": wal.format_lsn(position)}, "archive": {"start": name}}
+
+    assert segment_size([taken(size + 40)]) == size
+    assert segment_size([taken((5 << 32) + 40), taken((7 << 32) + 3 * size + 4096)]) == size
+    # At the beginning of a log, and of every 4 GiB of it, any size would do.
+    assert segment_size([taken((5 << 32) + 40)]) is None
+    assert segment_size([]) is None
+    assert segment_size([{"lsn": None, "archive": {"start": None, "stop": None}}]) is None
 
 
 F1, I1, D1, F2 = (
@@ -323,7 +365,7 @@ class Recorded(PgBackRest):
 
     def __init__(self, stored: Sequence[Mapping[str, Any]], version: tuple[int, ...] = (2, 55)) -> None:
         super().__init__(an_instance(), cast("Any", FakeEngine()))
-        self._version = version
+        self.version = version
         self.stored = stored
         self.commands: list[list[str]] = []
         self.reports: dict[str, str] = {}

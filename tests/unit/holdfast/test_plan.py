@@ -54,6 +54,7 @@ SHARED = {
         "bonn": {"address": "Street 2", "type": "warm"},
     },
     "db_site": "berlin",
+    "db_validation_queries": {"orders": [{"name": "orders of today", "sql": "select 1", "expected": "1"}]},
 }
 HOSTS = {
     "db1": {
@@ -81,6 +82,7 @@ HOSTS = {
             {"name": "shop", "engine": "mariadb", "service_level": "development", "repositories": ["local"]}
         ],
     },
+    "dr1": {**SHARED, "db_site": "bonn", "db_takes_over": ["orders", "billing"]},
 }
 SIZE = 100 << 30
 
@@ -179,11 +181,15 @@ def test_every_chapter_of_the_standard_is_there_in_order(directory):
             ["Example Ltd", "Order &lt;processing>", "PostgreSQL 17.2", "`db1:5433`", "bonn", "30m", "4h"],
         ),
         ("3 Activation", ["The site burns", "Ann (lead)", "+49 111", "hooks.example.com", "lost at $time"]),
-        ("4 Recovery", ["`full-orders` in local, verified 2026-11-20 03:00 UTC", "instances=billing,shop,orders"]),
-        ("4 Recovery", ["-e instances=orders -e confirm=orders", "# wave 2", "--check"]),
+        (
+            "4 Recovery",
+            ["`full-orders` in local, verified 2026-11-20 03:00 UTC", "-e 'confirm=\"recover billing,orders\"'"],
+        ),
+        ("4 Recovery", ["playbooks/dr_drill.yml", "`dr1`", "GAP: no host takes it over"]),
         ("Appendix C", ["Street 2", "warm", "Safe of the head office", "s3.example.com/backups"]),
         ("Appendix D", ["-e instance=orders -e time=TIME -e confirm=orders", "playbooks/rescue.yml"]),
         ("Appendix E", ["paper", "calls"]),
+        ("Appendix F", ["orders of today", "none defined", "pg_amcheck", "3,456"]),
         ("Appendix H", ["15.18", "100.0 GiB", "primary"]),
         ("Appendix J", ["full-billing", "10m / 30m", "9.0s / 5m"]),
         ("Appendix K", ["no money", "Sales"]),
@@ -267,7 +273,7 @@ def test_a_forecast_over_the_objective_is_in_the_plan(directory):
 
 
 def test_backups_that_are_lost_with_their_host_are_pointed_out(directory):
-    assert "**At risk: **`shop` have backups on their own host only" in text_of(plan(directory))
+    assert "**At risk: **backups on their own host only: `shop`" in text_of(plan(directory))
 
 
 def test_rendered_human_fields_replace_those_of_the_files(directory):

@@ -323,4 +323,4 @@ def test_clusters_of_a_host() -> None:
     )
     main, other = clusters(listing)
     assert (main.unit, main.port, main.data_directory, main.running) == ("postgresql@15-main.service", 5432, "/a", True)
-    assert (other.unit, other.running) == ("postgresql@17-x.service", False)
+    assert (other.version, other.unit, other.running) == ("17", "postgresql@17-x.service", False)

@@ -67,7 +67,7 @@ def local(path: Path, passphrase: str = "correct horse") -> Repository:
         ("open /b/locks/1: read-only file system", 1, errors.RepositoryUnavailable),
         ("dial tcp 10.0.0.9:443: connect: connection refused", 1, errors.RepositoryUnavailable),
         ("x509: certificate signed by unknown authority", 1, errors.RepositoryUnavailable),
-        ("Is there a repository at the following location?\n/b", 10, errors.RepositoryUnavailable),
+        ("Is there a repository at the following location?\n/b", 10, errors.RepositoryMissing),
         ("a word nobody knows", 1, errors.CommandFailed),
     ],
 )

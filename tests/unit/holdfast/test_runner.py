@@ -3,7 +3,8 @@ import sys
 import zipfile
 
 import pytest
-from ansible.module_utils.holdfast import runner
+from ansible.module_utils.holdfast import __version__, runner
+from ansible.module_utils.holdfast.engines import catalog
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,22 @@ def test_the_archive_and_the_package_name_the_same_code(archive):
     )
     finished = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == runner.content_hash()
+
+
+def test_its_version_names_the_code(archive):
+    assert run(archive, "--version").stdout == f"holdfast {__version__} ({runner.content_hash()})\n"
+
+
+@pytest.mark.parametrize("engine", catalog.supported())
+def test_a_job_loads_only_the_adapters_that_it_uses(archive, engine):
+    code = (
+        f"import sys; sys.path.insert(0, {str(archive)!r}); import holdfast.cli; from holdfast.engines import registry;"
+        "modules = lambda: {name for name in sys.modules if name.startswith('holdfast.')};"
+        f"found = registry.adapters({engine!r}); found.engine(), found.physical(); before = modules();"
+        "logical = found.logical().__module__; print(logical in before, logical in modules())"
+    )
+    finished = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout == "False True\n"
 
 
 def test_it_knows_itself(archive):

@@ -111,3 +111,14 @@ def test_the_table_shows_every_instance_and_every_problem(orders, adapters):
     text = tables.status([found])
     assert text.splitlines()[1].startswith("orders")
     assert "orders: critical: no backup yet in local" in text
+
+
+def test_a_restore_that_is_forecast_to_take_too_long_is_a_warning_before_the_disaster(orders, adapters):
+    jobs.run_job(orders, Job.FULL)
+    assert status.instance_status(orders)["rto"]["forecast_basis"] == "unknown: no restore test has measured it yet"
+    slow = {"backup_id": "b0", "size_bytes": 500, "rto_seconds": 2000.0, "phases": {"restore": 2000.0}}
+    Records(orders).append({**finish(open_record(orders, Job.RESTORE_TEST)), "restore_test": slow})
+    found = status.instance_status(orders)
+    assert found["rto"]["forecast_seconds"] == 4000.0
+    assert found["state"] == "warning"
+    assert any(text.startswith("a restore would take about 1h 6m, RTO is 1h") for text in texts(found))

@@ -25,8 +25,9 @@ def host(monkeypatch):
     class Host:
         outcome = converge.Outcome(DIFF, {"orders": {"version": "15.1"}}, [], ["a note"], [])
 
-        def plan(self, instances, scheduler, *, restart):
+        def plan(self, instances, scheduler, *, restart, configure_only):
             self.asked = (list(instances), scheduler, restart)
+            self.configure_only = configure_only
             return "plan"
 
         def apply(self, _plan):

@@ -45,8 +45,10 @@ def test_both_ways_are_used_and_a_failure_does_not_fail_the_module(run, sent):
         {"channel": "webhook", "to": "hooks.example.com", "error": ""},
         {"channel": "mail", "to": "ann@x.org", "error": "mx.example.com refuses it"},
     ]
-    assert "contact boss has no mail address and was not told" in str(result["warnings"])
-    assert "mail to ann@x.org was not delivered: mx.example.com refuses it" in str(result["warnings"])
+    assert result["notes"] == [
+        "contact boss has no mail address and was not told",
+        "mail to ann@x.org was not delivered: mx.example.com refuses it",
+    ]
 
 
 def test_neither_the_address_of_the_webhook_nor_the_password_is_in_the_result(run, sent):
@@ -63,7 +65,7 @@ def test_check_mode_sends_nothing_and_says_what_it_would(run, sent):
 
 def test_without_a_mail_server_that_is_told(run, sent):
     options = {key: value for key, value in OPTIONS.items() if key != "mail_server"}
-    assert "the inventory has no db_mail" in str(run(db_notify.main, **options)["warnings"])
+    assert "the inventory has no db_mail" in str(run(db_notify.main, **options)["notes"])
 
 
 def test_a_phase_of_which_nobody_is_told_is_no_error(run, sent):

@@ -26,7 +26,7 @@ def tracked():
 
 @pytest.mark.parametrize("name", catalog.supported())
 def test_a_supported_engine_has_its_adapters(name):
-    engine, physical, logical = adapters(name)
+    engine, physical, logical = (adapter() for adapter in adapters(name))
     facts = catalog.ENGINES[name]
     assert engine.name == name
     assert physical.name == facts.physical_tool
