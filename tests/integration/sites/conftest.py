@@ -128,6 +128,8 @@ def _hosts(found: list[Pair]) -> list[Any]:
 
 def _make_table(pair: Pair) -> None:
     first, name = pair.first, pair.first.name
+    for member in pair.members:
+        member.run("rm -f /run/%s.acknowledged", member.name)
     first.sql(f"DROP TABLE IF EXISTS {TABLE}", name)
     first.sql(f"CREATE TABLE {TABLE} (token VARCHAR(100))", name)
     if first.is_postgresql:
