@@ -64,6 +64,9 @@ options:
       business:
         description: What an outage means, for the disaster-recovery plan. Nothing on the host uses it.
         type: dict
+      replica_of:
+        description: Name of the instance, on another host, that this one is a replica of.
+        type: str
   service_levels:
     description: Service levels by name, in addition to those that Holdfast brings.
     type: dict
@@ -200,7 +203,7 @@ instances:
       description: Version of the running server, empty when it does not answer.
       type: str
     role:
-      description: V(primary) or V(replica), empty when the server does not answer.
+      description: V(primary) or V(replica), V(awaited) where one is to be made, empty when it does not answer.
       type: str
     service_level:
       description: Name of its service level.

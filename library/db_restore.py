@@ -99,6 +99,9 @@ options:
           business:
             description: What an outage means. A restore does not use it.
             type: dict
+          replica_of:
+            description: Name of the instance, on another host, that this one is a replica of.
+            type: str
       service_levels:
         description: Service levels by name, in addition to those that Holdfast brings.
         type: dict

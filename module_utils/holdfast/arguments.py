@@ -16,6 +16,7 @@ INSTANCE: dict[str, dict[str, Any]] = {
     "options": {"type": "dict"},
     "depends_on": {"type": "list", "elements": "str"},
     "business": {"type": "dict"},
+    "replica_of": {"type": "str"},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "type": {"type": "str", "required": True},

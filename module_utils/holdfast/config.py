@@ -107,6 +107,7 @@ def _plain(instance: Instance) -> dict[str, Any]:
         "databases": list(instance.databases),
         "socket_directory": instance.socket_directory,
         "options": dict(instance.options),
+        "replica_of": instance.replica_of,
         "repositories": [
             {"name": item.name, "type": item.type, "settings": dict(item.settings)} for item in instance.repositories
         ],
@@ -141,6 +142,7 @@ def _instance(plain: dict[str, Any], secrets: dict[str, Any]) -> Instance:
         databases=tuple(plain["databases"]),
         socket_directory=plain["socket_directory"],
         options=plain["options"],
+        replica_of=plain.get("replica_of", ""),
         repositories=tuple(
             Repository(item["name"], item["type"], item["settings"], secrets.get(item["name"], {}))
             for item in plain["repositories"]

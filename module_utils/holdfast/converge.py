@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import host, setup
+from . import host, pair, setup
 from .adapters import Adapters
 from .config import STATE, load, render
 from .errors import HoldfastError, NotInstalled
@@ -168,11 +168,16 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
         made.changes.extend((name, change) for change in changes if change)
         made.wanted.instances[name] = sorted(file.path for file in own)
         return
-    tools, unknown = _tool_files(instance)
+    awaited = bool(instance.replica_of) and not pair.is_set_up(instance)
+    tools, unknown = _tool_files(instance, awaited=awaited)
     changes.extend(host.file_change(file, made.manifest) for file in own)
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
     configured = has_place and not configuring and not unknown
-    found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
+    found = Setup(role=setup.AWAITED)
+    if awaited:
+        made.notes.append(f"{name}: playbooks/replication.yml makes its server, a replica of {instance.replica_of}")
+    else:
+        found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
     planned = {change.subject for _, change in made.changes}
     made.changes.extend((name, item) for item in [*changes, *configuring] if item and item.subject not in planned)
     if not configured:
@@ -183,7 +188,7 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     made.lacking[name] = unknown
 
 
-def _tool_files(instance: Instance) -> tuple[list[File], list[HoldfastError]]:
+def _tool_files(instance: Instance, *, awaited: bool) -> tuple[list[File], list[HoldfastError]]:
     found: dict[str, File] = {}
     unknown: list[HoldfastError] = []
     with Adapters(instance) as adapters:
@@ -192,6 +197,9 @@ def _tool_files(instance: Instance) -> tuple[list[File], list[HoldfastError]]:
                 found.update({file.path: file for file in tool.files()})
             except NotInstalled as error:
                 unknown.append(_named(error, instance.name))
+            except HoldfastError:
+                if not awaited:
+                    raise
     return list(found.values()), unknown
 
 
@@ -267,6 +275,8 @@ def _change_files(made: Plan, failures: list[HoldfastError]) -> set[str]:
 def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures: list[HoldfastError]) -> Setup:
     """Repositories, marker and parameters, where the plan found anything to do, and the restart that was asked for."""
     found = made.setups[instance.name]
+    if found.is_awaited:
+        return found
     if made.lacking[instance.name]:
         failures.extend(made.lacking[instance.name])
         return found

@@ -127,6 +127,12 @@ class Refused(HoldfastError):
     exit_code = 2
 
 
+class Fenced(HoldfastError):
+    """The instance lost its role to another one and is kept from taking writes."""
+
+    code = "fenced"
+
+
 class RestartRequired(HoldfastError):
     """The server must be restarted by a person before the job can work."""
 

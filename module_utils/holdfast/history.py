@@ -23,6 +23,8 @@ class History:
         """Go through records, oldest first."""
         history = cls()
         for record in records:
+            if "skipped" in record:
+                continue  # it neither succeeded nor failed
             history.last[record["job"]] = record
             if record["result"] == "ok":
                 history.last_ok[record["job"]] = record

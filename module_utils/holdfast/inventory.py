@@ -12,6 +12,7 @@ from typing import Any
 from . import continuity, recovery_order
 from .config import STATE
 from .engines.catalog import ENGINES, supported
+from .inventory_replicas import replica_issues
 from .model import Instance, Job, Repository
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
 from .problems import InvalidInventory, Locate, Problem, problem_of
@@ -37,6 +38,7 @@ _INSTANCE_KEYS = (
     "options",
     "depends_on",
     "business",
+    "replica_of",
 )
 _TIME_LIMIT = "time_limit_"
 _SIMILAR = 0.84
@@ -57,6 +59,7 @@ class _Draft:
     os_user: str = ""
     socket_directory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    replica_of: str = ""
 
 
 def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
@@ -69,7 +72,7 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
         continuity.note_dependencies(variables, needs, circle, checker)
-        problems.add(host, variables, checker.issues)
+        problems.add(host, variables, [*checker.issues, *replica_issues(hosts, host)])
     if hosts and not any("db_instances" in variables for variables in hosts.values()):
         problems.found.add(
             Problem("", 0, "all hosts", "db_instances", "", "is missing: no host of the inventory has instances")
@@ -135,9 +138,10 @@ def instances(hosts: HostVars) -> dict[str, list[dict[str, Any]]]:
             facts = ENGINES.get(str(raw.get("engine")))
             port = raw.get("port", facts.port if facts else None)
             level = raw.get("service_level", DEFAULT_LEVEL)
-            found.setdefault(host, []).append(
-                {"name": raw.get("name"), "engine": raw.get("engine"), "port": port, "service_level": level}
-            )
+            entry = {"name": raw.get("name"), "engine": raw.get("engine"), "port": port, "service_level": level}
+            if raw.get("replica_of"):
+                entry["replica_of"] = raw["replica_of"]
+            found.setdefault(host, []).append(entry)
     return found
 
 
@@ -162,6 +166,7 @@ def _instance(draft: _Draft, level: Level, repositories: Mapping[str, Repository
         databases=draft.databases,
         socket_directory=draft.socket_directory,
         options=draft.options,
+        replica_of=draft.replica_of,
     )
 
 
@@ -286,6 +291,10 @@ def _read_instance(
     continuity.read_business(
         given.get("business", {}), draft.level.rto if draft.level else None, check, (*path, "business")
     )
+    if given.get("replica_of"):
+        draft.replica_of = (
+            check.text((*path, "replica_of"), given["replica_of"], "the name of an instance", NAME.fullmatch) or ""
+        )
     if facts and draft.level and not draft.level.templated:
         count = len(draft.repositories) if draft.repositories else None
         at: Path = (*path, "service_level") if "service_level" in given else path

@@ -12,8 +12,8 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-from . import restore_test, work
-from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, TimeLimitExceeded
+from . import pair, restore_test, work
+from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, Refused, TimeLimitExceeded
 from .locks import job_lock
 from .model import ON_REQUEST, Instance, Job
 from .records import Record, Records, finish, open_record
@@ -33,6 +33,7 @@ TIME_LIMITS: Mapping[Job, timedelta] = {
     Job.RESTORE_TEST: timedelta(hours=12),
     Job.RESTORE: timedelta(hours=48),
     Job.RESCUE: timedelta(hours=24),
+    Job.REPLICATION: timedelta(hours=48),
 }
 SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meets the daily full every day
 RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt
@@ -74,7 +75,11 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
         wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
         with _limits(instance, job), job_lock(instance, job, wait):
             _check_clock(instance, records)
-            record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
+            reason = _rests(instance, job, scheduled)
+            if reason:
+                record["skipped"] = reason
+            else:
+                record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
     except HoldfastError as caught:
         error = caught
     except Exception as caught:
@@ -95,12 +100,22 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
 def summary(record: Record) -> str:
     """One line that says how a job ended."""
     took = format_duration(timedelta(seconds=record["seconds"]))
+    if "skipped" in record:
+        return f"{record['instance']}: {record['job']} skipped: {record['skipped']}"
     if record["result"] == "ok":
         return f"{record['instance']}: {record['job']} done in {took}"
     error = record["error"]
     where = "" if error["where"] in ("", record["instance"]) else f" ({error['where']})"
     remedy = f". {error['remedy']}" if error["remedy"] else ""
     return f"{record['instance']}: {record['job']} failed after {took}: {error['what']}{where}{remedy}"
+
+
+def _rests(instance: Instance, job: Job, scheduled: bool) -> str:
+    """Why a job has nothing to do here. Raises Refused where somebody asked for it."""
+    reason = "" if job in ON_REQUEST else pair.resting(instance)
+    if reason and not scheduled:
+        raise Refused(reason, where=instance.name, remedy="Name its primary instead")
+    return reason
 
 
 def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> dict[str, Any]:

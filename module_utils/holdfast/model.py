@@ -28,7 +28,8 @@ class Job(str, Enum):
     """What the runner does on a schedule or on request.
 
     ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
-    heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, the rest are what their names say.
+    heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, ``replication``
+    makes it a primary or a replica, the rest are what their names say.
     """
 
     FULL = "full"
@@ -42,12 +43,13 @@ class Job(str, Enum):
     RESTORE_TEST = "restore_test"
     RESTORE = "restore"
     RESCUE = "rescue"
+    REPLICATION = "replication"
 
     def __str__(self) -> str:
         return self.value
 
 
-ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE})  # a person decides on these; no schedule may
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION})  # a person decides on these; no schedule may
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Instance:
     databases: tuple[str, ...] = ()  # of logical backups; empty means all
     socket_directory: str = ""  # empty means the engine's default on this system
     options: Mapping[str, str] = field(default_factory=dict)  # tool options of an advanced user, see docs
+    replica_of: str = ""  # the instance that it was made a replica of; which one is primary now, the servers say
 
     def repository(self, name: str) -> Repository:
         """The repository of that name. Raises InvalidInput when the instance has none."""

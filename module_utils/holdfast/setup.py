@@ -12,6 +12,8 @@ from .errors import HoldfastError
 from .model import Instance, Job, Repository, Setting
 from .tools.base import Tool
 
+AWAITED = "awaited"  # the role of a server that is still to be made
+
 
 @dataclass
 class Setup:
@@ -31,6 +33,11 @@ class Setup:
         """``the server of orders must be restarted to change archive_mode (off to on)``."""
         what = ", ".join(f"{item['name']} ({item['current']} to {item['wanted']})" for item in self.waiting)
         return f"the server of {instance} {verb} to change {what}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the server is still to be made, as a replica."""
+        return self.role == AWAITED
 
     @property
     def is_primary(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import forecast, schedule
+from . import forecast, pair, schedule
 from .adapters import Adapters
 from .errors import Busy, HoldfastError, Refused
 from .history import History
@@ -41,18 +41,24 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     }
     records = Records(instance)
     records.reap()
+    found["replication"] = pair.report(instance)
+    resting = bool(found["replication"]) and found["replication"]["role"] == "replica"
     history = History.read(records)
     with Adapters(instance) as adapters:
         _server(adapters, found)
-        backups = _repositories(adapters, history, found)
-        if not level.runs(Job.LOG):
+        backups = [] if resting else _repositories(adapters, history, found)
+        if resting:
+            _lag(found)
+        elif not level.runs(Job.LOG):
             _since_backup(instance, backups, found)
         elif "version" in found:
             _log(adapters, found)
         found["notes"].extend(
             note for tool in (adapters.physical, adapters.logical) for note in _notes(tool.notes, found)
         )
-    _jobs(instance, history, found)
+    for text in (found["replication"] or {}).get("problems", ()):
+        _problem(found, "critical", text)
+    _jobs(instance, history, found, resting=resting)
     _restore_test(history, found)
     _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
@@ -113,6 +119,18 @@ def _repositories(adapters: Adapters, history: History, found: dict[str, Any]) -
     return everything
 
 
+def _lag(found: dict[str, Any]) -> None:
+    """What would be lost with the primary of a replica is what the replica lacks."""
+    replica = found["replication"]
+    if replica.get("lag_seconds") is not None:
+        found["rpo"].update(lost_seconds=replica["lag_seconds"], lost_bytes=replica["lag_bytes"])
+    if "streaming" in replica:
+        how = "streaming" if replica["streaming"] else "not streaming"
+        found["notes"].append(
+            f"replica of {replica['peer']} at {replica['source'] or 'nowhere'}, {how}; its primary takes the backups"
+        )
+
+
 def _since_backup(instance: Instance, backups: Sequence[Backup], found: dict[str, Any]) -> None:
     """Without a log backup, everything since the newest usable backup would be lost."""
     newest = max((item.finished for item in backups if item.type in _PHYSICAL and not item.error), default=None)
@@ -160,15 +178,17 @@ def _notes(call: Any, found: dict[str, Any]) -> list[str]:
         return []
 
 
-def _jobs(instance: Instance, history: History, found: dict[str, Any]) -> None:
+def _jobs(instance: Instance, history: History, found: dict[str, Any], *, resting: bool) -> None:
     now = datetime.now().astimezone()
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
     for job, last in history.last.items():
+        if resting and job != str(Job.REPLICATION):
+            continue  # they rest, and what they said of the time before no longer matters
         if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
             severity = "warning" if job in _TIDYING else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
-    for scheduled, cron in instance.service_level.schedule.items():
+    for scheduled, cron in () if resting else instance.service_level.schedule.items():
         good = history.last_ok.get(str(scheduled))
         due = schedule.parse(cron).previous((now - OVERDUE_GRACE).replace(tzinfo=None)).astimezone()
         done = parse_instant(good["started"]) if good else None

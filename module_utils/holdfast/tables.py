@@ -50,13 +50,21 @@ def _status_row(item: Mapping[str, Any]) -> list[str]:
         item["host"],
         item["service_level"],
         item["state"],
-        f"{backup['type']}, {_age(backup['finished'])} ago" if backup else "none",
+        _last_backup(item),
         format_bytes(backup["size_bytes"]) if backup else "-",
         format_bytes(backup["stored_bytes"]) if backup else "-",
         _rpo(item["rpo"]),
         _restore_test(item.get("restore_test")),
         _next_run(item.get("next_runs", {})),
     ]
+
+
+def _last_backup(item: Mapping[str, Any]) -> str:
+    pair = item.get("replication") or {}
+    if pair.get("role") == "replica":
+        return f"replica of {pair['peer']}"
+    backup = item.get("last_backup")
+    return f"{backup['type']}, {_age(backup['finished'])} ago" if backup else "none"
 
 
 def _rpo(rpo: Mapping[str, Any]) -> str:
@@ -135,6 +143,10 @@ def records(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
+    if "skipped" in record:
+        return f"skipped: {record['skipped']}"
+    if "replication" in record:
+        return "; ".join(record["replication"].get("actions", ()))
     if "backup" in record:
         backup = record["backup"]
         return f"{backup['id']} in {backup['repository']}, {format_bytes(backup['stored_bytes'])} stored"

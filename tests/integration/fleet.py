@@ -181,12 +181,13 @@ class Fleet(Mapping[str, Database]):
         return len(self._databases)
 
 
-def connect() -> Fleet:
-    """Return the running lab's databases as the inventory has them."""
+def connect(*more: Path) -> Fleet:
+    """Return the running lab's databases as the inventory, and those named besides, have them."""
     config = LAB_DIR / "ssh_config"
     assert config.exists(), f"lab '{LAB}' is not up: run lab/lab.py --name {LAB} up"
     listing = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(INVENTORY), "--list"],
+        [str(Path(sys.executable).parent / "ansible-inventory"), "--list"]
+        + [word for path in (INVENTORY, *more) for word in ("-i", str(path))],
         capture_output=True,
         check=True,
         env={**os.environ, "HOLDFAST_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},

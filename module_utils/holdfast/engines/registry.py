@@ -9,8 +9,10 @@ from ..model import Instance
 from ..tools.base import Tool
 from . import catalog
 from .base import Engine
+from .replication import Peer, Replication
 
 MakeEngine = Callable[[Instance], Engine]
+MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
 
 
@@ -37,8 +39,15 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in adapters(name):
+    for adapter in (*adapters(name), _REPLICATION[name]):
         adapter()
+
+
+def replication(instance: Instance, peer: Peer, ask: Callable[..., Any] | None = None) -> Replication:
+    """An instance as member of a pair; ``ask`` has root do what it needs. Raises Unsupported without an adapter."""
+    if instance.engine not in _REPLICATION:
+        raise Unsupported(instance.engine, "replication", "this engine has no adapter for it yet")
+    return _REPLICATION[instance.engine]()(instance, peer, ask)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -80,7 +89,20 @@ def _mariadb_dump() -> MakeTool:
     return MariaDBDump
 
 
+def _postgresql_pair() -> MakeMember:
+    from ._postgresql_replica import PostgreSQLReplication
+
+    return PostgreSQLReplication
+
+
+def _mariadb_pair() -> MakeMember:
+    from ._mariadb_replica import MariaDBReplication
+
+    return MariaDBReplication
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
 }
+_REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}

@@ -57,11 +57,7 @@ class Restore:
         with self._phase("fetch"):
             self._fetch(selection)
             end = targets.find(selection, self._log_directory, newest, target, self._where)
-        with self._phase("extract"):
-            for number, backup in enumerate(chain):
-                self._extract(backup, self._directory(number))
-        with self._phase("prepare"):
-            self._prepare(len(chain))
+        self._extract_all(chain)
         with self._phase("start"):
             engine = self._scratch.start()
         with self._phase("log"):
@@ -69,6 +65,18 @@ class Restore:
                 self._apply(engine, selection, end)
             shutil.rmtree(self._log_directory, ignore_errors=True)
         return Restored(engine, dict(self._phases), end.reached)
+
+    def extract(self, chain: Sequence[Backup]) -> None:
+        """Bring the data of the last backup of the chain into the scratch directory, ready for a server to start on."""
+        self._scratch.prepare()
+        self._extract_all(chain)
+
+    def _extract_all(self, chain: Sequence[Backup]) -> None:
+        with self._phase("extract"):
+            for number, backup in enumerate(chain):
+                self._extract(backup, self._directory(number))
+        with self._phase("prepare"):
+            self._prepare(len(chain))
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -198,15 +198,21 @@ class MariaDBBackup:
             raise InvalidInput(f"{self.name} restores into a MariaDB server only", where=self.instance.name)
         store = self.store(repository)
         snapshots = store.snapshots()
+        chain = self.chain(backup, repository, snapshots)
+        if isinstance(scratch, MariaDBStaging):
+            scratch.newest_log_number = self._newest_log_number(snapshots)
+        return Restore(store, snapshots, scratch, store.where).run(chain, target)
+
+    def chain(self, backup: Backup, repository: Repository, snapshots: Sequence[Snapshot]) -> list[Backup]:
+        """The backups that a restore of this one reads, beginning with a full one. Raises CorruptBackup."""
         known = {item.id: item for item in catalog.backups_of(snapshots, self.name, repository.name)}
         chain = [known.get(backup.id, backup)]
         while chain[0].parent:
             if chain[0].error:
-                raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=store.where)
+                where = self.store(repository).where
+                raise CorruptBackup(f"backup {chain[0].id}: {chain[0].error}", where=where)
             chain.insert(0, known[chain[0].parent])
-        if isinstance(scratch, MariaDBStaging):
-            scratch.newest_log_number = self._newest_log_number(snapshots)
-        return Restore(store, snapshots, scratch, store.where).run(chain, target)
+        return chain
 
     def log_range(self, backup: Backup, repository: Repository, target: RestoreTarget) -> LogRange:
         return targets.select(self.store(repository).snapshots(), backup, target).range

@@ -49,7 +49,7 @@ _NOT_EMPTY = 40
 
 
 class PgBackRest:
-    """See the protocol. The stanza is named after the instance."""
+    """See the protocol. The stanza is named after the instance; a replica shares that of its primary."""
 
     name = "pgbackrest"
     types: frozenset[BackupType] = frozenset(TYPES)
@@ -57,7 +57,7 @@ class PgBackRest:
     def __init__(self, instance: Instance, engine: PostgreSQL) -> None:
         self.instance = instance
         self.engine = engine
-        self.stanza = instance.name
+        self.stanza = instance.replica_of or instance.name
 
     @cached_property
     def version(self) -> versions.Version:
@@ -75,6 +75,10 @@ class PgBackRest:
         ]
 
     def files(self) -> list[File]:
+        return [self.configuration(run_as_owner(self.instance, self.engine.data_directory))]
+
+    def configuration(self, data_directory: str) -> File:
+        """The stanza of the server with that data directory, for its archiving and, on a standby, its recovery."""
         path = config.config_file(self.instance)
         other = config.foreign_section(self.stanza, path)
         if other:
@@ -83,12 +87,11 @@ class PgBackRest:
                 where=self.instance.name,
                 remedy="Remove that section, or give the instance another name",
             )
-        version = self.version
-        options = self._stanza_options(run_as_owner(self.instance, self.engine.data_directory))
+        options = self._stanza_options(data_directory)
         for number, repository in enumerate(self.instance.repositories, start=1):
-            options.update(config.repository_options(repository, number, version))
+            options.update(config.repository_options(repository, number, self.version))
         content = config.section(self.stanza, options)
-        return [File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)]
+        return File(path, content, mode=0o640, group=config.group_of(self.instance.os_user), secret=True)
 
     def server_settings(self) -> Mapping[str, str]:
         wanted = {
@@ -120,7 +123,9 @@ class PgBackRest:
 
     def initialise(self, repository: Repository) -> None:
         if not self.is_initialised(repository):
-            self._run("stanza-create", repository, server=True)
+            # The server of a replica is no primary that pgBackRest could ask.
+            offline = ["--no-online"] if self.engine.is_replica() else []
+            self._run("stanza-create", repository, *offline, server=True)
 
     def backup(self, type_: BackupType, repository: Repository) -> Backup:
         """See the protocol. Without a full backup to build on, pgBackRest takes one, and that is what is returned."""
