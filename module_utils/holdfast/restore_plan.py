@@ -131,7 +131,10 @@ def candidates(plan: Plan, tool: Tool) -> Iterator[Candidate]:
         for backup in reversed(backups):
             if wanted.backup_id and backup.id != wanted.backup_id:
                 continue
-            if backup.type is BackupType.LOGICAL or backup.error or (backup.id in damaged and not wanted.backup_id):
+            if backup.type is BackupType.LOGICAL:
+                continue
+            if backup.error or (backup.id in damaged and not wanted.backup_id):
+                reasons.append(f"{backup.id} in {repository.name} is damaged")
                 continue
             try:
                 log = tool.log_range(backup, repository, wanted.target)

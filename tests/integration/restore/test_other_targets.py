@@ -1,0 +1,68 @@
+"""Targets that PostgreSQL alone has, and the restore onto the live files."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.fleet import Database, Fleet
+from tests.integration.restore.ledger import Ledger, drop_previous, restore
+
+
+@pytest.fixture(scope="module")
+def ledger(fleet: Fleet) -> Ledger:
+    found = Ledger(fleet["analytics"])
+    found.create()
+    found.write("before the backup", 20)
+    assert found.database.backup("full")["result"] == "ok"
+    return found
+
+
+def _import(database: Database) -> str:
+    """Write rows in one transaction and return its number."""
+    rows = "INSERT INTO ledger (entry) SELECT 'imported' FROM generate_series(1, 10)"
+    return database.sql(f"BEGIN; {rows}; SELECT txid_current(); COMMIT", database.name).split()[-1]
+
+
+def test_a_named_restore_point(ledger: Ledger) -> None:
+    database = ledger.database
+    expected = ledger.rows()
+    database.sql("SELECT pg_create_restore_point('before the import')")
+    _import(database)
+    ledger.save_log()
+    record = restore(database, "--point", "before the import", "--no-check")
+    assert ledger.rows() == expected
+    drop_previous(database, record)
+
+
+def test_a_transaction_and_then_its_timeline(ledger: Ledger) -> None:
+    database = ledger.database
+    assert database.backup("full")["result"] == "ok"
+    number = _import(database)
+    expected = ledger.rows()
+    ledger.write("after the transaction", 5)
+    everything = ledger.rows()
+    timeline = database.sql("SELECT timeline_id FROM pg_control_checkpoint()")
+    ledger.save_log()
+    record = restore(database, "--transaction", number, "--no-check")
+    assert ledger.rows() == expected
+    drop_previous(database, record)
+
+    ledger.save_log()
+    record = restore(database, "--timeline", timeline, "--no-check")
+    assert ledger.rows() == everything, "the history that the first restore left is still there"
+    drop_previous(database, record)
+
+
+def test_onto_the_live_files(ledger: Ledger) -> None:
+    database = ledger.database
+    assert database.backup("full")["result"] == "ok"
+    ledger.write("after the backup", 10)
+    expected, moment = ledger.rows(), ledger.now()
+    database.sql("DELETE FROM ledger", database.name)
+    ledger.save_log()
+    system = database.identity()["system"]
+    record = restore(database, "--time", moment, "--delta", "--no-check")
+    assert ledger.rows() == expected
+    assert record["restore"]["previous"] is None
+    assert database.identity()["system"] == system
+    assert database.backup("incremental")["result"] == "ok"
