@@ -26,10 +26,10 @@ def _import(database: Database) -> str:
 def test_a_named_restore_point(ledger: Ledger) -> None:
     database = ledger.database
     expected = ledger.rows()
-    database.sql("SELECT pg_create_restore_point('before the import')")
+    database.sql("SELECT pg_create_restore_point('before_the_import')")
     _import(database)
     ledger.save_log()
-    record = restore(database, "--point", "before the import", "--no-check")
+    record = restore(database, "--point", "before_the_import", "--no-check")
     assert ledger.rows() == expected
     drop_previous(database, record)
 
