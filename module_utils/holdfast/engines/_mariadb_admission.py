@@ -17,6 +17,7 @@ from . import _mariadb_gtid as gtid
 from .mariadb import MariaDB
 from .replication import ACCOUNT, Peer
 
+_AT_START = ("bind_address", "log_bin", "log_slave_updates", "report_host")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PROMOTIONS = (
     "CREATE TABLE IF NOT EXISTS holdfast.promotion (id BIGINT AUTO_INCREMENT PRIMARY KEY,"
@@ -38,6 +39,8 @@ class MariaDBMember(MariaDB):
         found = [] if replica else self._prepare_account(change)
         wanted = self._wanted(read_only=replica)
         current = {name: gtid.shown(self.row(f"SELECT @@GLOBAL.{name}")[0]) for name in wanted}
+        if current.get("log_bin") == "1":
+            current["log_bin"] = wanted["log_bin"]
         wrong = {name: value for name, value in wanted.items() if not gtid.same(current[name], value)}
         if files.read(self.pair_file()) != self._pair_file(wanted):
             found.append(f"{self.pair_file()} is written")
@@ -45,10 +48,10 @@ class MariaDBMember(MariaDB):
                 self._ask("configure", wanted)
         found += [f"{name}: {current[name] or 'empty'} becomes {value}" for name, value in wrong.items()]
         if change:
-            for name in ("server_id", "gtid_strict_mode", "slave_net_timeout"):
+            for name in ("server_id", "gtid_strict_mode", "slave_net_timeout", "binlog_expire_logs_seconds"):
                 if name in wrong:
                     self.execute(f"SET GLOBAL {name} = {wrong[name]}")
-        waiting = [name for name in wrong if name in ("bind_address", "log_slave_updates", "report_host")]
+        waiting = [name for name in wrong if name in _AT_START]
         if not waiting:
             return found
         if change and not (restart or replica):
@@ -73,11 +76,11 @@ class MariaDBMember(MariaDB):
 
     def _wanted(self, *, read_only: bool) -> dict[str, str]:
         number = zlib.crc32(self.instance.name.encode()) | 1
-        address, own_id = "", 1
+        written = files.read(self.pair_file()) or ""
         try:
-            address, own_id = self.row("SELECT @@bind_address, @@server_id")
+            address, own_id, logged = self.row("SELECT @@bind_address, @@server_id, @@log_bin")
         except ServerUnavailable:
-            address = "127.0.0.1"
+            address, own_id, logged = "127.0.0.1", 1, 0
         wanted = {
             "server_id": str(own_id if own_id != 1 else number),
             "log_slave_updates": "ON",
@@ -86,8 +89,11 @@ class MariaDBMember(MariaDB):
             "report_host": self.instance.name,
             "read_only": "ON" if read_only else "OFF",
         }
-        if (address or "") in _LOOPBACK or "bind_address" in (files.read(self.pair_file()) or ""):
+        if (address or "") in _LOOPBACK or "bind_address" in written:
             wanted["bind_address"] = "*"
+        if not logged or "log_bin" in written:
+            # Where no log is backed up nobody else switched it on, nor says when it may go.
+            wanted.update(log_bin="mysql-bin", binlog_expire_logs_seconds="864000")
         return wanted
 
     def _pair_file(self, wanted: Mapping[str, str]) -> str:

@@ -148,7 +148,7 @@ def _dissolve(pair: Pair) -> None:
         pair.second.run("systemctl stop %s", pair.second.unit)
         until(lambda: not pair.first.sql("SELECT 1 FROM pg_replication_slots WHERE active"))
         pair.first.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-    pair.first.sql(f"DROP TABLE {TABLE}", pair.first.name)
+    pair.first.sql(f"DROP TABLE IF EXISTS {TABLE}", pair.first.name)
     pair.first.run("rm -f %s/pair.json", pair.first.state)
     # Its log went on at the other site meanwhile, where the first repository is another one.
     assert pair.first.backup("full")["result"] == "ok"
