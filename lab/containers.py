@@ -123,7 +123,7 @@ def connect() -> Podman:
     if os.geteuid() != 0:
         raise LabError("this machine has hybrid cgroups: run as root, or boot with systemd.unified_cgroup_hierarchy=1")
     with locked(RUN_DIR / "lock"):
-        pid = _namespace() or _make_namespace()
+        pid = _namespace() or _namespace_of_containers() or _make_namespace()
         config = RUN_DIR / "containers.conf"
         config.write_text(containers_conf(resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     prefix = ["nsenter", "--mount", f"--target={pid}", f"--wdns={Path.cwd()}", "--"]
@@ -164,20 +164,29 @@ def _namespace() -> int | None:
     return pid if _shows_unified(pid) else None
 
 
+def _namespace_of_containers() -> int | None:
+    """Hold the namespace of containers that outlived the process which held it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        if _command(process) == "conmon" and _shows_unified(int(process.name)):
+            return _hold(["nsenter", "--mount", f"--target={process.name}", "--", "sleep", "infinity"])
+    return None
+
+
 def _make_namespace() -> int:
     """Start the process that holds the namespace; one serves every lab, as they share podman's storage.
 
     Mounts and containers of an earlier one ended with it, which podman must be told: where ``/run``
     outlives the processes, it would look for their networks.
     """
-    pid_file = RUN_DIR / "namespace.pid"
-    if pid_file.exists():
+    if (RUN_DIR / "namespace.pid").exists():
         _forget_containers_as_a_restart_does()
+    show = f"umount -R {CGROUP_DIR} && mount -t cgroup2 cgroup2 {CGROUP_DIR} && exec sleep infinity"
+    return _hold(["unshare", "--mount", "--propagation", "private", "sh", "-c", show])
+
+
+def _hold(command: Sequence[str]) -> int:
     holder = subprocess.Popen(
-        [
-            *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
-            f"umount -R {CGROUP_DIR} && mount -t cgroup2 cgroup2 {CGROUP_DIR} && exec sleep infinity",
-        ],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -189,7 +198,7 @@ def _make_namespace() -> int:
             holder.kill()
             raise LabError("no mount namespace with unified cgroups could be made: the machine forbids it to root")
         time.sleep(0.02)
-    pid_file.write_text(str(holder.pid))
+    (RUN_DIR / "namespace.pid").write_text(str(holder.pid))
     return holder.pid
 
 
