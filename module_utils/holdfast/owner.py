@@ -135,7 +135,20 @@ def _value(answer: dict[str, Any]) -> Any:
 
 
 def _error(raw: Any) -> HoldfastError:
-    error = HoldfastError(raw["what"], where=raw.get("where", ""), remedy=raw.get("remedy", ""))
+    kind = _kinds().get(raw["code"], HoldfastError)
+    error = kind.__new__(kind)
+    HoldfastError.__init__(error, raw["what"], where=raw.get("where", ""), remedy=raw.get("remedy", ""))
     error.code = raw["code"]
     error.exit_code = raw["exit_code"]
     return error
+
+
+def _kinds() -> dict[str, type[HoldfastError]]:
+    """The classes of errors by their codes: who catches one class must do so on this side, too."""
+    found: dict[str, type[HoldfastError]] = {}
+    waiting = [HoldfastError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = kind
+        waiting.extend(kind.__subclasses__())
+    return found

@@ -72,9 +72,12 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
     began = time.monotonic()
     with Adapters(instance) as adapters, job_lock(instance, Job.LOG, _LOCK_WAIT):
         tool = _tool(instance, adapters.engine, request)
+        notes: list[str] = []
         if request.create:
+            _confirm(instance, request)
             record["created"] = ask("create", version_of_newest(tool, request.source or instance))
-        notes = [] if request.source or request.create else _save_last_log(adapters)
+        elif request.source is None and request.confirm == instance.name:
+            notes = _save_last_log(adapters)
         planned = make_plan(instance, adapters, tool, request)
         planned.notes.extend(notes)
         level = instance.service_level
@@ -87,9 +90,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
             log.info("stopping %s", planned.place.service)
             ask("stop")
         reached = _make_aside(planned, tool, adapters.engine, record, ask)
-        if not request.delta:
-            ask("swap", planned.moment)
-        ask("start")
+        _put_in_place(planned, ask)
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
         log.info("%s is in service again, restored to %s", instance.name, reached.position)
@@ -115,6 +116,26 @@ def _tool(instance: Instance, engine: Engine, request: Request) -> Tool:
             remedy="Name an instance of the same engine as the source",
         )
     return adapters_of(source.engine).physical()(source, engine)
+
+
+def _put_in_place(planned: Plan, ask: Ask) -> None:
+    if not planned.request.delta:
+        try:
+            ask("swap", planned.moment)
+        except HoldfastError:
+            if planned.place.running:
+                ask("start")
+            raise
+    ask("start")
+
+
+def _confirm(instance: Instance, request: Request) -> None:
+    if request.confirm != instance.name:
+        raise Refused(
+            f"{request.confirm!r} does not confirm it: {_unconfirmed(instance.name)}",
+            where=instance.name,
+            remedy="Nothing was changed. See the plan with --plan",
+        )
 
 
 def _unconfirmed(name: str) -> str:

@@ -83,7 +83,7 @@ def test_an_error_keeps_its_parts_on_the_way_back(tmp_path):
     def fail():
         raise Busy("another job", where="orders", remedy="Wait")
 
-    with pytest.raises(HoldfastError) as caught:
+    with pytest.raises(Busy) as caught:
         run_as_owner(instance(tmp_path, os_user="nobody"), fail)
     assert caught.value.as_dict() == {"code": "busy", "what": "another job", "where": "orders", "remedy": "Wait"}
     assert caught.value.exit_code == 75
