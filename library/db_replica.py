@@ -138,10 +138,10 @@ record:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.holdfast.cli import configure_logging
 from ansible.module_utils.holdfast.engines.replication import Peer
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.jobs import summary
+from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.replication import Request, act
 
 PEER = {
