@@ -10,7 +10,7 @@ from tests.integration.fleet import Database, Fleet
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
-COMMANDS = ("backup", "list", "status", "verify", "expire", "restore-test", "records", "reap")
+COMMANDS = ("backup", "list", "status", "verify", "expire", "restore-test", "restore", "rescue", "records", "reap")
 
 
 def test_help_has_examples(fleet: Fleet) -> None:
@@ -44,7 +44,7 @@ def test_several_instances_at_once(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("holdfast re", {"restore-test", "records", "reap"}),
+        ("holdfast re", {"restore", "restore-test", "rescue", "records", "reap"}),
         ("holdfast backup o", {"orders"}),
         ("holdfast backup orders --type lo", {"log", "logical"}),
         ("holdfast expire --d", {"--dry-run"}),
