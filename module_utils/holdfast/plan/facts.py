@@ -32,7 +32,7 @@ def of_inventory(hosts: HostVars) -> Facts:
     found: list[Facts] = []
     takes_over: dict[str, str] = {}
     for host, variables in sorted(hosts.items()):
-        takes_over.update({str(name): host for name in _list(variables.get("db_takes_over"))})
+        takes_over.update({_name(item): host for item in _list(variables.get("db_takes_over"))})
         for name, collected in shared.items():
             for key, value in _mapping(variables.get(name)).items():
                 collected.setdefault(str(key), value)
@@ -231,3 +231,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _list(value: object) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else ()
+
+
+def _name(item: object) -> str:
+    """The instance that an entry of db_takes_over is for: its name, or a mapping that has it beside what differs."""
+    return str(item.get("name", "")) if isinstance(item, Mapping) else str(item)

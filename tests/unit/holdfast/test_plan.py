@@ -82,7 +82,7 @@ HOSTS = {
             {"name": "shop", "engine": "mariadb", "service_level": "development", "repositories": ["local"]}
         ],
     },
-    "dr1": {**SHARED, "db_site": "bonn", "db_takes_over": ["orders", "billing"]},
+    "dr1": {**SHARED, "db_site": "bonn", "db_takes_over": ["orders", {"name": "billing", "port": 5434}]},
 }
 SIZE = 100 << 30
 
