@@ -144,8 +144,8 @@ def test_to_a_position_among_concurrent_writers_in_the_history_before_a_restore(
 def test_a_target_that_the_log_does_not_reach_leaves_the_server_as_it_was(history: History) -> None:
     database = history.database
     before = history.rows()
-    record = restore(database, "--position", "0-1-99999999", "--no-check", "--disconnect", code=1)
-    assert_failed(database, record, "target-not-reached", "0-1-99999999", "it ends at")
+    record = restore(database, "--position", "0-1-99999999", "--no-check", "--disconnect", code=2)
+    assert_failed(database, record, "refused", "0-1-99999999", "the saved log ends at")
     assert history.rows() == before
     record = restore(database, "--backup", history.backup, "--no-check", "--disconnect", code=2)
     assert "after a restore" in record["error"]["what"], "the newest change is in another history"

@@ -190,7 +190,9 @@ def test_the_old_primary_becomes_a_replica_and_what_only_it_had_is_saved(
     surviving = {pair.first.name: tokens(pair.first) for pair in pairs}
     together(lambda pair: runbook("failback", instance=pair.first.name, confirm=pair.first.name), *pairs)
     for pair in pairs:
-        until(lambda pair=pair: tokens(pair.second) == tokens(pair.first), seconds=60)
+        until(lambda pair=pair: streams(pair.second), seconds=60)
+        until(lambda pair=pair: tokens(pair.second) >= tokens(pair.first), seconds=60)
+        assert tokens(pair.second) == tokens(pair.first), pair.second.status()
         assert tokens(pair.first) == surviving[pair.first.name]
         told = pair.second.records("replication")[-1]["replication"]["lost"]
         gone = acknowledged(pair.second) - tokens(pair.first)
