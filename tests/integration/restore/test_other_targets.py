@@ -66,3 +66,28 @@ def test_onto_the_live_files(ledger: Ledger) -> None:
     assert record["restore"]["previous"] is None
     assert database.identity()["system"] == system
     assert database.backup("incremental")["result"] == "ok"
+
+
+def test_tablespaces(ledger: Ledger) -> None:
+    database = ledger.database
+    place = "/var/lib/postgresql/elsewhere"
+    database.run("install -d -o postgres -m 700 %s", place)
+    database.sql(f"CREATE TABLESPACE elsewhere LOCATION '{place}'")
+    try:
+        database.sql("CREATE TABLE far (id int) TABLESPACE elsewhere", database.name)
+        database.sql("INSERT INTO far SELECT generate_series(1, 1000)", database.name)
+        assert database.backup("full")["result"] == "ok"
+        moment = ledger.now()
+        database.sql("DELETE FROM far", database.name)
+        ledger.save_log()
+        record = restore(database, "--time", moment, "--no-check")
+        assert database.sql("SELECT count(*), sum(id) FROM far", database.name) == "1000\t500500"
+        database.run("systemctl restart %s", database.unit)
+        assert database.sql("SELECT count(*), sum(id) FROM far", database.name) == "1000\t500500"
+        now = database.sql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'elsewhere'")
+        assert now != place, "the files of before are still there"
+        drop_previous(database, record)
+    finally:
+        database.sql("DROP TABLE IF EXISTS far", database.name)
+        database.sql("DROP TABLESPACE elsewhere")
+    assert database.backup("full")["result"] == "ok"
