@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Callable
@@ -183,7 +184,9 @@ class MariaDBReplication(MariaDBMember):
     def _fill(self, *, fork: str) -> dict[str, Any]:
         fill = Fill(self.instance, self)
         _, backup, repository = fill.extract([self.peer.name, self.instance.name], fork)
-        self._ask("configure", self._wanted(read_only=True))
+        # A replica passes over what carries its own number, and what it wrote before it was filled is to come back.
+        number = zlib.crc32(f"{self.instance.name} {backup.id} {time.time_ns()}".encode()) | 1
+        self._ask("configure", dict(self._wanted(read_only=True), server_id=str(number)))
         self.close()
         self._ask("stop")
         previous = self._ask("set_in_place")
