@@ -71,7 +71,7 @@ def test_onto_the_live_files(ledger: Ledger) -> None:
 def test_tablespaces(ledger: Ledger) -> None:
     database = ledger.database
     place = "/var/lib/postgresql/elsewhere"
-    database.run("install -d -o postgres -m 700 %s", place)
+    database.run("rm -rf %s && install -d -o postgres -m 700 %s", place, place)
     database.sql(f"CREATE TABLESPACE elsewhere LOCATION '{place}'")
     try:
         database.sql("CREATE TABLE far (id int) TABLESPACE elsewhere", database.name)
