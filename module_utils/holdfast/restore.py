@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -86,9 +85,6 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         measured["rpo_target_seconds"] = level.rpo.total_seconds()
         _refuse(planned)
         adapters.engine.close()
-        if planned.place.running:
-            log.info("stopping %s", planned.place.service)
-            ask("stop")
         reached = _make_aside(planned, tool, adapters.engine, record, ask)
         _put_in_place(planned, ask)
         measured["in_service"] = True
@@ -168,13 +164,14 @@ def _save_last_log(adapters: Adapters) -> list[str]:
 
 
 def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: Ask) -> Reached:
-    """Restore, recover and examine beside the live data; on failure put back in service what was there."""
-    request, measured = planned.request, record["restore"]
-    ask("prepare")
-    directory = os.path.join(planned.place.room(planned.instance.name), "restore")
-    size = int(measured.get("size_bytes") or 0)
-    staging = engine.staging(directory, expected_size=size, onto_live=request.delta)
+    """Stop the server; restore, recover and examine beside its data. On failure what was there is in service again."""
+    measured = record["restore"]
+    staging = planned.staging(engine)
     try:
+        if planned.place.running:
+            log.info("stopping %s", planned.place.service)
+            ask("stop")
+        ask("prepare")
         staging.destroy()  # of a restore that was interrupted
         restored = _restore(planned, tool, staging, record)
         reached = restored.reached or Reached("unknown")
@@ -194,8 +191,11 @@ def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: 
 
 
 def _back_out(planned: Plan, staging: Staging, ask: Ask) -> None:
-    staging.destroy()
-    ask("tidy")
+    for step in (staging.destroy, partial(ask, "tidy")):
+        try:
+            step()
+        except (HoldfastError, OSError) as error:
+            log.error("%s: %s", planned.instance.name, error)  # noqa: TRY400  what matters is that the server comes back
     if planned.request.delta:
         log.error("%s is stopped: its files are neither the old nor the new ones", planned.instance.name)
     elif planned.place.running:

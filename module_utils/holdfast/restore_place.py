@@ -98,7 +98,9 @@ def _flush(directory: str) -> None:
 
 def probe(item: Assertion) -> dict[str, Any]:
     """Ask an application whether it works."""
-    found, ok = "no answer", False
+    expected, found, ok = "status 200 to 299", "no answer", False
+    if not item.url.startswith(("http://", "https://")):
+        return {"name": item.name, "expected": expected, "found": "no address of an application", "ok": False}
     try:
         with urllib.request.urlopen(item.url, timeout=_PROBE_SECONDS) as answer:  # noqa: S310  the user's own address
             found, ok = f"status {answer.status}", 200 <= answer.status < 300
@@ -106,7 +108,7 @@ def probe(item: Assertion) -> dict[str, Any]:
         found = f"status {error.code}"
     except (OSError, ValueError) as error:
         found = f"no answer ({getattr(error, 'reason', error)})"
-    return {"name": item.name, "expected": "status 200 to 299", "found": found, "ok": ok}
+    return {"name": item.name, "expected": expected, "found": found, "ok": ok}
 
 
 def _checked(moment: str) -> str:

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from .adapters import Adapters
-from .errors import CorruptBackup, HoldfastError, InvalidInput, RepositoryUnavailable
+from .engines.base import Engine, Staging
+from .errors import CorruptBackup, HoldfastError, InvalidInput, RepositoryUnavailable, Unsupported
 from .history import History
 from .manifests import backup_fields, chain
 from .model import Backup, BackupType, Instance, LogRange, Place, Repository
@@ -52,6 +53,12 @@ class Plan:
     estimate_seconds: float | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def staging(self, engine: Engine) -> Staging:
+        """The server that the new data are made with. Raises Unsupported for what the engine cannot do."""
+        directory = os.path.join(self.place.room(self.instance.name), "restore")
+        size = self.candidate.backup.size_bytes if self.candidate else 0
+        return engine.staging(directory, expected_size=size or 0, onto_live=self.request.delta)
 
     def fields(self) -> dict[str, Any]:
         """The plan as records and ``--json`` show it."""
@@ -102,6 +109,10 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
     if plan.candidate:
         unfit = adapters.engine.unfit(str(plan.candidate.backup.details.get("version", "")))
         plan.problems.extend([f"{plan.candidate.backup.id} does not fit: {unfit}"] if unfit else [])
+    try:
+        plan.staging(adapters.engine)
+    except Unsupported as error:
+        plan.problems.append(str(error))
     _look_at_server(plan, adapters)
     _look_at_space(plan)
     plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)

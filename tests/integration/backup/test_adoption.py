@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.backup.conftest import Adoption
-from tests.integration.fleet import LAB_DIR, Fleet, playbook
+from tests.integration.fleet import LAB, LAB_DIR, Fleet, playbook
 
 ARCHIVED_BEFORE = ("orders", "analytics", "shop")
+MADE_FOR_TESTS = LAB == "molecule"  # its hosts are new, so nothing here may be passed over
 UNLOGGED = "crm"  # its level has no log backup, and its server wrote no log when it was adopted
 
 
 @pytest.fixture(autouse=True)
 def _fresh(adoption: Adoption) -> None:
-    if not adoption.permitted:
+    if not adoption.permitted and not MADE_FOR_TESTS:
         pytest.skip("these hosts were set up before this run")
 
 
@@ -72,7 +73,7 @@ def test_a_log_that_is_backed_up_later_takes_a_restart_by_name(fleet: Fleet) -> 
 def test_check_mode_told_the_truth(fleet: Fleet) -> None:
     """What check mode announced on the fresh hosts is what is there now."""
     log = LAB_DIR / "check.log"
-    if not log.exists():
+    if not log.exists() and not MADE_FOR_TESTS:
         pytest.skip("no check mode was run on these hosts before they were set up")
     said = log.read_text()
     for database in fleet.values():

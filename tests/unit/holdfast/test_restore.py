@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.holdfast import restore
-from ansible.module_utils.holdfast.errors import InvalidInput
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
+from ansible.module_utils.holdfast.model import Place
+from ansible.module_utils.holdfast.restore_plan import Plan
 from ansible.module_utils.holdfast.restore_request import Request
 from fakes import FakeEngine, instance
 
@@ -20,3 +22,45 @@ def test_the_tool_is_that_of_the_source(tmp_path, engine):
     owner, source = instance(tmp_path, engine=engine), instance(tmp_path, name="source", engine=engine)
     tool = restore._tool(owner, FakeEngine(owner), Request(source=source))
     assert tool.instance is source
+
+
+class Server(FakeEngine):
+    """An engine whose staging server is there, and fails where it is told to."""
+
+    def staging(self, directory, *, expected_size, onto_live):
+        return self
+
+    def destroy(self):
+        raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize("broken", ["stop", "prepare"])
+def test_the_server_is_started_again_whatever_fails_before_the_new_data_are_in_place(tmp_path, broken):
+    owner = instance(tmp_path)
+    asked = []
+
+    def ask(name, *arguments):
+        asked.append(name)
+        if name in (broken, "tidy"):
+            raise HoldfastError(f"{name} failed")
+
+    planned = Plan(owner, owner, Request(), Place(str(tmp_path / "main"), "postgresql.service", True), "x")
+    with pytest.raises(HoldfastError, match=f"{broken} failed"):
+        restore._make_aside(planned, None, Server(owner), {"restore": {}}, ask)
+    assert asked[0] == "stop"
+    assert asked[-1] == "start"
+
+
+def test_new_data_that_cannot_be_put_in_place_leave_the_old_ones_in_service(tmp_path):
+    asked = []
+
+    def ask(name, *arguments):
+        asked.append(name)
+        if name == "swap":
+            raise HoldfastError("swap failed")
+
+    owner = instance(tmp_path)
+    planned = Plan(owner, owner, Request(), Place(str(tmp_path / "main"), "postgresql.service", True), "x")
+    with pytest.raises(HoldfastError, match="swap failed"):
+        restore._put_in_place(planned, ask)
+    assert asked == ["swap", "start"]

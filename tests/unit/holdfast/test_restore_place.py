@@ -93,4 +93,5 @@ def test_an_application_is_asked():
         server.shutdown()
         server.server_close()
     assert not probe(Assertion("shop", url=f"{url}/health"))["ok"]
-    assert not probe(Assertion("shop", url="no address"))["ok"]
+    for url in ("no address", "file:///etc/hostname"):
+        assert not probe(Assertion("shop", url=url))["ok"]
