@@ -149,6 +149,11 @@ options:
       - Servers, repositories and schedule are left alone. For a host that has yet to be filled by a restore.
     type: bool
     default: false
+  awaiting:
+    description: Names of instances whose server a restore will make. Until then they have their configuration alone.
+    type: list
+    elements: str
+    default: []
   restart:
     description:
       - Names of instances whose server may be restarted, if a parameter that backups need takes a restart.
@@ -266,6 +271,7 @@ ARGUMENTS = {
     "service_levels": {"type": "dict", "default": {}},
     "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
     "scheduler": {"type": "str", "choices": ["systemd", "cron"], "default": "systemd"},
+    "awaiting": {"type": "list", "elements": "str", "default": []},
     "restart": {"type": "list", "elements": "str", "default": []},
     "configure_only": {"type": "bool", "default": False},
 }
@@ -280,6 +286,7 @@ def main() -> None:
             instances,
             module.params["scheduler"],
             restart=module.params["restart"],
+            awaiting=module.params["awaiting"],
             configure_only=module.params["configure_only"],
         )
         outcome = converge.preview(plan) if module.check_mode else converge.apply(plan)

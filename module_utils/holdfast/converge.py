@@ -33,6 +33,7 @@ class Plan:
     instances: Sequence[Instance]
     scheduler: Scheduler
     restart: Sequence[str]
+    awaiting: Sequence[str]
     manifest: Manifest
     wanted: Manifest = field(default_factory=Manifest)
     changes: list[tuple[str, Change]] = field(default_factory=list)
@@ -72,16 +73,22 @@ class Outcome:
 
 
 def plan(
-    instances: Sequence[Instance], scheduler: str, *, restart: Sequence[str] = (), configure_only: bool = False
+    instances: Sequence[Instance],
+    scheduler: str,
+    *,
+    restart: Sequence[str] = (),
+    awaiting: Sequence[str] = (),
+    configure_only: bool = False,
 ) -> Plan:
     """What the host lacks for these instances. Changes nothing; root runs it.
 
-    ``restart`` names the instances whose server may be restarted where a parameter needs it. ``configure_only`` leaves
-    servers, repositories and schedule alone: what is left lets the runner read backups, and write none. What goes wrong
-    for one instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the
-    host has no such scheduler, or something that is not Holdfast's is in its place.
+    ``restart`` names the instances whose server may be restarted where a parameter needs it, ``awaiting`` those whose
+    server a restore will make. ``configure_only`` leaves servers, repositories and schedule alone: what is left lets
+    the runner read backups, and write none. What goes wrong for one instance is in ``failures`` and does not hide what
+    is planned for the others. Raises InvalidInput when the host has no such scheduler, or something that is not
+    Holdfast's is in its place.
     """
-    made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read(), configure_only=configure_only)
+    made = Plan(instances, SCHEDULERS[scheduler](), restart, awaiting, Manifest.read(), configure_only=configure_only)
     made.scheduler.check()
     _plan_host(made)
     for instance in instances:
@@ -168,15 +175,16 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
         made.changes.extend((name, change) for change in changes if change)
         made.wanted.instances[name] = sorted(file.path for file in own)
         return
-    awaited = bool(instance.replica_of) and not pair.is_set_up(instance)
+    to_be_replica = bool(instance.replica_of) and not pair.is_set_up(instance)
+    awaited = to_be_replica or name in made.awaiting
     tools, unknown = _tool_files(instance, awaited=awaited)
     changes.extend(host.file_change(file, made.manifest) for file in own)
     configuring = [change for change in (host.file_change(file, made.manifest) for file in tools) if change]
     configured = has_place and not configuring and not unknown
     found = Setup(role=setup.AWAITED)
-    if awaited:
+    if to_be_replica:
         made.notes.append(f"{name}: playbooks/replication.yml makes its server, a replica of {instance.replica_of}")
-    else:
+    if not awaited:
         found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
     planned = {change.subject for _, change in made.changes}
     made.changes.extend((name, item) for item in [*changes, *configuring] if item and item.subject not in planned)

@@ -85,7 +85,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         measured["rpo_target_seconds"] = level.rpo.total_seconds()
         _refuse(planned)
         adapters.engine.close()
-        reached = _make_aside(planned, tool, adapters.engine, record, ask)
+        reached = _make_aside(planned, tool, adapters, record, ask)
         _put_in_place(planned, ask)
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
@@ -163,10 +163,10 @@ def _save_last_log(adapters: Adapters) -> list[str]:
     return []
 
 
-def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: Ask) -> Reached:
+def _make_aside(planned: Plan, tool: Tool, adapters: Adapters, record: Record, ask: Ask) -> Reached:
     """Stop the server; restore, recover and examine beside its data. On failure what was there is in service again."""
     measured = record["restore"]
-    staging = planned.staging(engine)
+    staging = planned.staging(adapters.engine)
     try:
         if planned.place.running:
             log.info("stopping %s", planned.place.service)
@@ -183,7 +183,7 @@ def _make_aside(planned: Plan, tool: Tool, engine: Engine, record: Record, ask: 
         }
         _examine(planned, restored.engine, measured)
         restored.engine.close()
-        staging.release()
+        staging.release(adapters.physical.server_settings())
     except BaseException:
         _back_out(planned, staging, ask)
         raise

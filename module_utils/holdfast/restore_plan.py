@@ -62,7 +62,7 @@ class Plan:
 
     def fields(self) -> dict[str, Any]:
         """The plan as records and ``--json`` show it."""
-        keeps = self.request.keep_previous and not self.request.delta
+        keeps = self.request.keep_previous and not self.request.delta and self.place.data_directory
         found: dict[str, Any] = {
             "source": self.source.name,
             "target": self.request.target.describe(),
@@ -97,7 +97,7 @@ class Plan:
 def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Request) -> Plan:
     """Plan a restore by a tool of the source into the instance of the adapters. Problems are collected, not raised."""
     source = request.source or instance
-    place = adapters.engine.place()
+    place = _place(adapters.engine, request)
     stamp = utcnow().strftime("%Y%m%dT%H%M%SZ")
     plan = Plan(instance, source, request, place, stamp)
     if request.remark:
@@ -106,6 +106,24 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.append(f"the target {format_instant(request.target.time)} is in the future")
     else:
         plan.candidate = next(candidates(plan, tool), None)
+    if not place.data_directory:
+        plan.notes.append("its server is yet to be made; what space is free for it is known then")
+    else:
+        _look_at_host(plan, adapters)
+    plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
+    return plan
+
+
+def _place(engine: Engine, request: Request) -> Place:
+    try:
+        return engine.place()
+    except Unsupported:
+        if not request.create:
+            raise
+        return Place("", None, running=False)
+
+
+def _look_at_host(plan: Plan, adapters: Adapters) -> None:
     if plan.candidate:
         unfit = adapters.engine.unfit(str(plan.candidate.backup.details.get("version", "")))
         plan.problems.extend([f"{plan.candidate.backup.id} does not fit: {unfit}"] if unfit else [])
@@ -115,8 +133,6 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.append(str(error))
     _look_at_server(plan, adapters)
     _look_at_space(plan)
-    plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
-    return plan
 
 
 def version_of_newest(tool: Tool, source: Instance) -> str | None:
@@ -277,9 +293,10 @@ def describe(plan: dict[str, Any], name: str) -> str:
         say("log", f"{log['files']} files, {format_bytes(log['size_bytes'])} stored{span}, without a gap")
     say("directory", plan["data_directory"])
     space = plan["space"]
-    say("space", f"{format_bytes(space['needed_bytes'])} needed, {format_bytes(space['free_bytes'])} free")
-    say("stops", plan["stops"] or "nothing, the server is down")
-    say("keeps", f"the data of now in {plan['previous']}" if plan["previous"] else "nothing of the data of now")
+    if plan["data_directory"]:
+        say("space", f"{format_bytes(space['needed_bytes'])} needed, {format_bytes(space['free_bytes'])} free")
+        say("stops", plan["stops"] or "nothing, the server is down")
+        say("keeps", f"the data of now in {plan['previous']}" if plan["previous"] else "nothing of the data of now")
     if lost:
         seconds = lost.get("seconds", lost.get("seconds_at_least", 0))
         least = "at least " if "seconds_at_least" in lost else ""

@@ -227,6 +227,11 @@ def on_console(host: str, *command: str) -> None:
     subprocess.run(argv, check=True, timeout=60, capture_output=True)
 
 
+def make_bare(host: Host) -> None:
+    """Have a host with the packages of servers, and nothing else of what was made there."""
+    host.check_output((Path(__file__).parent / "bare.sh").read_text())
+
+
 def until(condition: Callable[[], T], seconds: float = 30, every: float = 0.3) -> T:
     """Call a function until it returns something true, and return that."""
     deadline = time.monotonic() + seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from ..errors import CommandFailed, InvalidInput
@@ -24,8 +25,12 @@ class MariaDBStaging(MariaDBScratch):
 
     newest_log_number = 0
 
-    def release(self) -> None:
-        """See the protocol. Raises CommandFailed when the server does not stop in order."""
+    def release(self, settings: Mapping[str, str]) -> None:
+        """See the protocol: none of the settings is in the data.
+
+        Raises CommandFailed when the server does not stop in order.
+        """
+        del settings
         if self._engine:
             self._engine.close()
         self._shut_down()

@@ -125,8 +125,12 @@ class Scratch(Protocol):
 class Staging(Scratch, Protocol):
     """A server that is restored aside, examined, and then put in service."""
 
-    def release(self) -> None:
-        """Stop the server in order and leave its data directory as the service of the instance can start on it."""
+    def release(self, settings: Mapping[str, str]) -> None:
+        """Stop the server in order and leave its data directory as the service of the instance can start on it.
+
+        Parameters that came with the data give way to ``settings``: those of another instance would have this one send
+        its log into the other's repository.
+        """
 
 
 class Rescuer(Protocol):

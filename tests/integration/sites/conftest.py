@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.fleet import LAB, ROOT, Database, connect, playbook, together, until
+from tests.integration.fleet import LAB, ROOT, Database, connect, make_bare, playbook, together, until
 
 INVENTORY = ROOT / "molecule" / "sites" / "inventory"
 REMOTE = "dr1"
@@ -117,7 +116,7 @@ def pairs() -> Iterator[list[Pair]]:
         _make_table(pair)
     yield found
     together(_dissolve, *found)
-    fleet.hosts[REMOTE].check_output(EMPTY)
+    make_bare(fleet.hosts[REMOTE])
     start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
     together(lambda pair: pair.first.run(start), *found)
 
@@ -152,6 +151,3 @@ def _dissolve(pair: Pair) -> None:
     pair.first.run("rm -f %s/pair.json", pair.first.state)
     # Its log went on at the other site meanwhile, where the first repository is another one.
     assert pair.first.backup("full")["result"] == "ok"
-
-
-EMPTY = (Path(__file__).parent / "empty.sh").read_text()

@@ -456,3 +456,12 @@ def test_logs_of_each_owner_are_rotated_and_stay_theirs(lab):
     logs = lab.root / "log"
     assert f"{logs}/orders.log {logs}/shop.log {{" in text
     assert "create 0640 root root" in text
+
+
+def test_a_server_that_a_restore_will_make_is_not_missed(lab):
+    orders = lab.instance()
+    lab.servers["orders"].errors["server"] = ServerUnavailable("no server")
+    outcome = converge.apply(converge.plan([orders], "systemd", awaiting=["orders"]))
+    assert outcome.failures == []
+    assert outcome.instances["orders"]["role"] == "awaited"
+    assert config.load("orders").port == orders.port

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible.module_utils.holdfast import restore
 from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
@@ -46,7 +48,7 @@ def test_the_server_is_started_again_whatever_fails_before_the_new_data_are_in_p
 
     planned = Plan(owner, owner, Request(), Place(str(tmp_path / "main"), "postgresql.service", True), "x")
     with pytest.raises(HoldfastError, match=f"{broken} failed"):
-        restore._make_aside(planned, None, Server(owner), {"restore": {}}, ask)
+        restore._make_aside(planned, None, SimpleNamespace(engine=Server(owner)), {"restore": {}}, ask)
     assert asked[0] == "stop"
     assert asked[-1] == "start"
 

@@ -25,8 +25,8 @@ def host(monkeypatch):
     class Host:
         outcome = converge.Outcome(DIFF, {"orders": {"version": "15.1"}}, [], ["a note"], [])
 
-        def plan(self, instances, scheduler, *, restart, configure_only):
-            self.asked = (list(instances), scheduler, restart)
+        def plan(self, instances, scheduler, *, restart, awaiting, configure_only):
+            self.asked = (list(instances), scheduler, restart, awaiting)
             self.configure_only = configure_only
             return "plan"
 
@@ -53,9 +53,9 @@ def test_a_pass_tells_what_it_changed(run, host, check_mode):
 
 
 def test_options_become_instances(run, host):
-    run(db_backup.main, **OPTIONS, scheduler="cron", restart=["orders"])
-    (orders,), scheduler, restart = host.asked
-    assert (orders.name, orders.port, scheduler, restart) == ("orders", 5432, "cron", ["orders"])
+    run(db_backup.main, **OPTIONS, scheduler="cron", restart=["orders"], awaiting=["copy"])
+    (orders,), scheduler, *named = host.asked
+    assert (orders.name, orders.port, scheduler, named) == ("orders", 5432, "cron", [["orders"], ["copy"]])
     assert [repository.name for repository in orders.repositories] == ["local", "offsite"]
     assert orders.primary_repository.passphrase == "s3cret-passphrase"
 
