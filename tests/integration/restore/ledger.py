@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tests.integration.fleet import Database, until
 
 _UNARCHIVED = "SELECT 1 FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready' LIMIT 1"
+
+_APPLICATION = """
+import http.server, subprocess
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if subprocess.run({query}).returncode else 200)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", {port}), Page).serve_forever()
+"""
 
 
 @dataclass
@@ -69,6 +83,25 @@ def restore(database: Database, *args: str, code: int = 0) -> dict[str, Any]:
     assert result.rc == code, f"exit {result.rc}, not {code}: {result.stdout}{result.stderr}"
     record: dict[str, Any] = json.loads(result.stdout)
     return record
+
+
+@contextmanager
+def application(database: Database) -> Iterator[str]:
+    """An application that answers with a page as long as its table can be read; its address."""
+    port = 8080
+    if database.is_postgresql:
+        query = ["psql", "-XAtq", "-p", str(database.port), "-d", database.name, "-c", "SELECT count(*) FROM ledger"]
+    else:
+        query = ["mariadb", "-NB", database.name, "-e", "SELECT count(*) FROM ledger"]
+    script = _APPLICATION.format(query=query, port=port)
+    unit = "holdfast-test-application"
+    run = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--uid={database.owner}"]
+    database.run(shlex.join([*run, "python3", "-c", script]))
+    try:
+        until(lambda: database.host.socket(f"tcp://127.0.0.1:{port}").is_listening)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        database.run("systemctl stop %s", unit)
 
 
 def drop_previous(database: Database, record: dict[str, Any]) -> None:

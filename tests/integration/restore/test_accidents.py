@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.fleet import Database, Fleet, playbook, until
-from tests.integration.restore.ledger import Ledger, drop_previous, restore
+from tests.integration.restore.ledger import Ledger, application, drop_previous, restore
 
 
 @pytest.fixture(scope="module", params=["analytics", "shop"])
@@ -47,9 +47,10 @@ def test_a_dropped_table_is_back_and_the_plan_said_how(ledger: Ledger) -> None:
         assert text in plan, plan
 
     queries = [{"name": "rows", "sql": "SELECT count(*) FROM ledger", "database": database.name, "expected": "100"}]
-    output = playbook(
-        "restore", extra={**wanted, "confirm": database.name, "db_validation_queries": {database.name: queries}}
-    )
+    with application(database) as address:
+        queries.append({"name": "page", "url": address})
+        confirmed = {**wanted, "confirm": database.name, "db_validation_queries": {database.name: queries}}
+        output = playbook("restore", extra=confirmed)
     assert "make anew" not in output
     assert ledger.rows() == expected
     record = database.records("restore")[-1]
@@ -58,7 +59,10 @@ def test_a_dropped_table_is_back_and_the_plan_said_how(ledger: Ledger) -> None:
     assert measured["reached"]["time"] <= moment.replace("+00:00", "Z")
     assert measured["check"]["problems"] == 0
     assert measured["check"]["objects"] > 0
-    assert measured["validation"] == [{"name": "rows", "expected": "100", "found": "100", "ok": True}]
+    assert measured["validation"] == [
+        {"name": "rows", "expected": "100", "found": "100", "ok": True},
+        {"name": "page", "expected": "status 200 to 299", "found": "status 200", "ok": True},
+    ]
     assert measured["log_proven"]
     assert measured["rto_seconds"] > 0
     assert database.records("full")[-1]["result"] == "ok"
