@@ -46,22 +46,24 @@ class State:
 
 
 class BinaryLog:
-    """Saves the binary log of one instance into the restic repository of its regular backups."""
+    """Saves the binary log of one instance into one of its restic repositories."""
 
     def __init__(self, instance: Instance, engine: MariaDB, store: Restic) -> None:
         self._instance = instance
         self._engine = engine
         self._store = store
-        self._path = os.path.join(instance.state_directory, "binary-log.json")
+        self._is_first = store.repository == instance.primary_repository
+        name = "binary-log.json" if self._is_first else f"binary-log-{store.repository.name}.json"
+        self._path = os.path.join(instance.state_directory, name)
 
     def save(self) -> SavedLog:
         """Save every file that is not in the repository yet. Also works while the server is down, from its directory.
 
         Raises RestartRequired while log_bin is off, and CorruptBackup, after everything is saved, as long as there is a
-        gap behind the newest backup.
+        gap behind the newest backup of the first repository. In the others it waits for the next archive copy.
         """
         state, saved = self._save()
-        if state.gap:
+        if state.gap and self._is_first:
             raise CorruptBackup(
                 f"the binary log in the repository has a gap: {state.gap}",
                 where=self._instance.name,

@@ -98,8 +98,7 @@ class MariaDBBackup:
             return
         first = self.instance.primary_repository
         self.store(repository).initialise(self.store(first) if repository != first else None)
-        if repository == first:
-            self._log().forget_state()
+        self._log(repository).forget_state()
 
     def backup(self, type_: BackupType, repository: Repository) -> Backup:
         if type_ not in catalog.LETTERS or type_ not in self.types:
@@ -135,8 +134,7 @@ class MariaDBBackup:
             },
         )
         done = self._stream(store, planned, parent)
-        if repository == self.instance.primary_repository:
-            self._log().bridge_gap()
+        self._log(repository).bridge_gap()
         return done
 
     def archive(self) -> Backup:
@@ -148,14 +146,25 @@ class MariaDBBackup:
         fulls = [item for item in self.backups(first) if item.type is BackupType.FULL and not item.error]
         newest = fulls[-1] if fulls and fulls[-1].id not in there else self.backup(BackupType.FULL, first)
         source.copy(catalog.of_backups(source.snapshots(), [newest.id]), target)
+        self._log(last).bridge_gap()
         return next(item for item in self.backups(last) if item.id == newest.id)
 
     def save_log(self) -> SavedLog:
-        return self._log().save()
+        """See the protocol. It goes to every repository: the one off the site is what is left when the site is lost."""
+        saved: list[SavedLog] = []
+        failed: list[HoldfastError] = []
+        for repository in self.instance.repositories:
+            try:
+                saved.append(self._log(repository).save())
+            except HoldfastError as error:  # what one repository lacks the others shall have
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return saved[0]
 
     def newest_log(self, repository: Repository) -> str | None:
         if repository == self.instance.primary_repository:
-            return self._log().newest()
+            return self._log(repository).newest()
         files = rules.saved(self.store(repository).snapshots())
         return max(files).position if files else None
 
@@ -218,8 +227,8 @@ class MariaDBBackup:
         return targets.select(self.store(repository).snapshots(), backup, target).range
 
     def prove_log(self) -> str:
-        name = self._log().close_and_save()
-        store = self.store(self.instance.primary_repository)
+        repository = self.instance.primary_repository
+        name, store = self._log(repository).close_and_save(), self.store(repository)
         if name not in {file.name for file in rules.saved(store.snapshots())}:
             raise CommandFailed(
                 f"{name} was closed and did not arrive in the repository",
@@ -243,8 +252,8 @@ class MariaDBBackup:
     def _logged(self) -> bool:
         return self.instance.service_level.runs(Job.LOG)
 
-    def _log(self) -> BinaryLog:
-        return BinaryLog(self.instance, self.engine, self.store(self.instance.primary_repository))
+    def _log(self, repository: Repository) -> BinaryLog:
+        return BinaryLog(self.instance, self.engine, self.store(repository))
 
     def _check_owner(self, store: Restic, snapshots: Sequence[Snapshot], repository: Repository) -> None:
         """Refuse a repository whose newest backup is of another server on another host."""

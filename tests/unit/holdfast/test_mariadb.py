@@ -19,14 +19,16 @@ from ansible.module_utils.holdfast.model import (
     Instance,
     Job,
     Keep,
+    Repository,
     Retention,
     ServiceLevel,
 )
 from ansible.module_utils.holdfast.repositories.pipes import Command, Stage
-from ansible.module_utils.holdfast.repositories.restic import Snapshot
+from ansible.module_utils.holdfast.repositories.restic import Restic, Snapshot
 from ansible.module_utils.holdfast.tools import _mariadb_catalog as catalog
 from ansible.module_utils.holdfast.tools import mariadb_backup
 from ansible.module_utils.holdfast.tools._mariadb_restore import failure
+from ansible.module_utils.holdfast.tools.base import SavedLog
 from ansible.module_utils.holdfast.tools.mariadb_backup import explain
 
 NOW = datetime(2025, 1, 1, 1, 2, 3, tzinfo=UTC)
@@ -86,6 +88,31 @@ def test_the_binary_log_is_asked_for_where_it_is_backed_up(
     tool = mariadb_backup.MariaDBBackup(instance, mariadb.MariaDB(instance))
     assert ("log_bin" in tool.server_settings()) is asked
     assert ["log_bin" in file.content for file in tool.files()] == [True] * asked
+
+
+def test_a_repository_that_is_out_of_reach_keeps_the_log_from_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repositories = tuple(Repository(name, "posix", {"path": str(tmp_path / name)}) for name in ("a", "b", "c"))
+    instance = Instance("orders", "mariadb", 3306, LEVEL, repositories, "mysql", str(tmp_path))
+    saved = []
+
+    class Log:
+        def __init__(self, _instance: Instance, _engine: object, store: Restic) -> None:
+            self.name = store.repository.name
+
+        def save(self) -> SavedLog:
+            if self.name == "a":
+                raise errors.RepositoryUnavailable("nobody answers")
+            saved.append(self.name)
+            return SavedLog("bin.000001:9", 9)
+
+    monkeypatch.setattr(mariadb_backup, "require", str)
+    monkeypatch.setattr(mariadb_backup, "BinaryLog", Log)
+    tool = mariadb_backup.MariaDBBackup(instance, mariadb.MariaDB(instance))
+    with pytest.raises(errors.RepositoryUnavailable):
+        tool.save_log()
+    assert saved == ["b", "c"]
 
 
 @pytest.mark.parametrize(
