@@ -12,7 +12,7 @@ from typing import Any
 
 from .adapters import Adapters
 from .engines.base import Engine
-from .errors import CheckFailed, CorruptBackup, HoldfastError, ObjectiveMissed, RepositoryFull
+from .errors import CheckFailed, CorruptBackup, HoldfastError, ObjectiveMissed, Refused, RepositoryFull
 from .history import History
 from .manifests import chain, read_manifest
 from .model import Backup, BackupType, Instance, Marker, Repository, RestoreTarget
@@ -92,11 +92,12 @@ def _choose(adapters: Adapters, repository: Repository, backup_id: str | None) -
             usable = backup.error is None and backup.id not in damaged and backup.type is not BackupType.LOGICAL
             if backup_id or usable:
                 return tool, backup, chain(backup, backups)
-    wanted = f"no backup {backup_id!r}" if backup_id else "no usable backup"
+    where = f"{adapters.instance.name}, repository {repository.name}"
+    if backup_id:
+        # A slip of the pen says nothing about the backups that are there.
+        raise Refused(f"no backup {backup_id!r} in the repository", where=where, remedy="`holdfast list` shows them")
     raise CorruptBackup(
-        f"{wanted} in the repository",
-        where=f"{adapters.instance.name}, repository {repository.name}",
-        remedy="`holdfast list` shows what is there; take a full backup with `holdfast backup`",
+        "no usable backup in the repository", where=where, remedy="Take a full backup with `holdfast backup`"
     )
 
 

@@ -66,3 +66,8 @@ def test_wrong_arguments_are_named(database: Database, arguments: str, mentions:
     assert mentions in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert database.ids() == before
+
+
+def test_a_slip_of_the_pen_does_not_count_against_the_backups(database: Database) -> None:
+    database.host.run("holdfast restore-test %s --backup nonesuch", database.name)
+    assert [item["text"] for item in database.status()["problems"] if "restore_test" in item["text"]] == []
