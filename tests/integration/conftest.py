@@ -15,6 +15,11 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet, connect, together
 
+_REST = """
+systemctl stop 'holdfast-*.timer'
+timeout 300 sh -c "while systemctl is-active --quiet 'holdfast-*.service'; do sleep 0.5; done"
+"""
+
 
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
@@ -42,9 +47,9 @@ def database(request: pytest.FixtureRequest, fleet: Fleet) -> Database:
 
 @pytest.fixture(scope="module")
 def quiet(fleet: Fleet) -> Iterator[None]:
-    """No timer starts a job of its own while tests count backups."""
+    """No timer starts a job of its own while tests count backups, and none is left of those that were started."""
     hosts = {item.hostname: item.host for item in fleet.values()}
-    together(lambda host: host.check_output("systemctl stop 'holdfast-*.timer'"), *hosts.values())
+    together(lambda host: host.check_output(_REST), *hosts.values())
     yield
     start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
     together(lambda host: host.check_output(start), *hosts.values())
