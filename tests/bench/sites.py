@@ -84,7 +84,7 @@ def table(found: Mapping[str, Sequence[Run]]) -> str:
     lines = [
         "### Disaster recovery of four instances, rehearsed",
         "",
-        "| drill of | n | playbook s, median (min-max) | restores s, median (min-max) | CPU s | busy | awaiting a disk |",
+        "| drill of | n | playbook s, median (range) | restores s, median (range) | CPU s | busy | awaiting a disk |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, runs in {**{f"{name} alone": found[name] for name in NAMES}, "sum of these": sums}.items():
