@@ -60,7 +60,7 @@ def postgresql(instance: str) -> Iterator[tuple[str, list[Variant]]]:
 
     moment = write_log(psql, f"pgbench -p {port} -N -n -c 8 -j 2 -t 1000 bench")
     marks = "select string_agg(mark, ',' order by mark) from marks"
-    restore = f"holdfast restore {instance} --backup {label} --timeline {timeline} --confirm {instance} --json"
+    restore = f"holdfast restore {instance} --backup {label} --confirm {instance} --json"
     spool = f"rm -rf {WORK}/spool; install -d -o postgres -g postgres -m 0700 {WORK}/spool"
     fresh = f"rm -rf {TARGET}; install -d -o postgres -g postgres -m 0700 {TARGET}"
     yield (
@@ -68,7 +68,7 @@ def postgresql(instance: str) -> Iterator[tuple[str, list[Variant]]]:
         [
             Variant(
                 "holdfast restore --time, until the server answers at the target",
-                f"{restore} --time {moment.isoformat()}",
+                f"{restore} --timeline {timeline} --time {moment.isoformat()}",
                 "root",
                 [f"rm -rf {data}.before-*"],
                 phases("restore", "recovery"),
@@ -103,7 +103,7 @@ def postgresql(instance: str) -> Iterator[tuple[str, list[Variant]]]:
             ),
             Variant(
                 "pgbackrest restore --delta and start, by hand, same settings",
-                by_hand(DAMAGED, f"--target-timeline={timeline}", "--type=immediate", "--delta"),
+                by_hand(DAMAGED, "--type=immediate", "--delta"),
                 "postgres",
                 [spool],
                 before=[stop(DAMAGED).replace("immediate", "fast"), damage(f"{DAMAGED}/d")],
