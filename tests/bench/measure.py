@@ -191,7 +191,7 @@ def mariadb(instance: str) -> dict[str, list[Variant]]:
         f"mkdir {target}/d && {restic} dump latest full.xb | mbstream -x -C {target}/d -p 2 && "
         f"mariadb-backup --prepare --target-dir={target}/d --use-memory=256M 2>/dev/null && "
         f"(mariadbd --no-defaults --datadir={target}/d --socket={target}/s --pid-file={target}/p --skip-networking "
-        f"--innodb-buffer-pool-size=256M 2>{target}/log & ) && "
+        f"--innodb-buffer-pool-size=256M >{target}/log 2>&1 & ) && "
         f"until mariadb-admin -S {target}/s ping >/dev/null 2>&1; do sleep 0.1; done"
     )
     stop = f"[ ! -e {target}/p ] || {{ kill $(cat {target}/p); while [ -e {target}/p ]; do sleep 0.1; done; }}"

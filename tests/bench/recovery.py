@@ -213,7 +213,7 @@ def mariadb(instance: str) -> Iterator[tuple[str, list[Variant]]]:
         f"(mariadbd --no-defaults --datadir={TARGET}/d --socket={TARGET}/s --pid-file={TARGET}/p --skip-networking "
         f"--skip-log-bin --innodb-buffer-pool-size={memory} --innodb-flush-log-at-trx-commit=2 "
         f"--innodb-log-file-size=$(sed -n 's/^innodb_log_file_size=//p' {TARGET}/d/backup-my.cnf || echo 96M) "
-        f"--max-allowed-packet=1G 2>{TARGET}/log.err & ) && "
+        f"--max-allowed-packet=1G >{TARGET}/log.err 2>&1 & ) && "
         f"until mariadb-admin -S {TARGET}/s ping >/dev/null 2>&1; do sleep 0.1; done && "
         f"mariadb-binlog --verify-binlog-checksum --start-position={offset} --stop-datetime='{local}' {logs}"
         f" | mariadb --binary-mode -S {TARGET}/s --max-allowed-packet=1G"
