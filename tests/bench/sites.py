@@ -97,10 +97,10 @@ def table(found: Mapping[str, Sequence[Run]]) -> str:
     total = {key: statistics.median(run[key] for run in sums) for key in sums[0]}
     longest = max(NAMES, key=lambda name: statistics.median(run["wall"] for run in found[name]))
     least = statistics.median(run["wall"] for run in found[longest]) / total["wall"]
-    by_cores = total["busy"] / cores / total["wall"]
+    by_cores = statistics.median(run["busy"] for run in found[AT_ONCE]) / cores / total["wall"]
     bounds = (
         f"It cannot be less than {least:.2f}, which is {longest} alone, nor than {by_cores:.2f}, which is the CPU"
-        f" seconds of all four on the {cores} cores that controller and hosts share here."
+        f" seconds of all four at once spread over the {cores} cores that controller and hosts share here."
     )
     lines += [
         "",
