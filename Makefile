@@ -77,8 +77,8 @@ molecule: containers ## Run the scenarios on hosts of their own
 
 test: lint unit both-ends molecule ## Run all tests
 
-bench: containers ## Compare with the plain tools
-	@$(PY) -m tests.bench
+bench: containers ## Compare with the plain tools, an hour; ONLY=recovery, sites, site or a host is a part of it
+	@$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 clean: ## Remove environments and caches; lab-down removes labs
 	rm -rf .venv .venv-* .cache .ansible .mypy_cache .ruff_cache .pytest_cache

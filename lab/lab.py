@@ -279,6 +279,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--name", default=os.environ.get("HOLDFAST_LAB") or "demo", help="which lab (HOLDFAST_LAB; demo)"
     )
+    parser.add_argument(
+        "--also", type=Path, metavar="FILE", help="a file with further hosts, in the form of lab/hosts.yml"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="start the hosts; resumes and repairs")
     commands.add_parser("down", help="remove the hosts and their data")
@@ -295,7 +298,10 @@ def main() -> int:
     """Run one command and return its exit code."""
     options = parse()
     try:
-        lab = Lab(options.name, read_plan(yaml.safe_load(HOSTS_FILE.read_text())))
+        data = yaml.safe_load(HOSTS_FILE.read_text())
+        if options.also:
+            data["hosts"].update(yaml.safe_load(options.also.read_text())["hosts"])
+        lab = Lab(options.name, read_plan(data))
         if options.command == "status":
             print(lab.status())
         elif options.command == "shell":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -207,7 +207,7 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Res
     """Restore the best backup that can be read."""
     measured = record["restore"]
     failed: HoldfastError | None = None
-    for candidate in candidates(planned, tool):
+    for candidate in _in_order(planned, tool):
         _note_candidate(planned, candidate, measured, failed)
         try:
             log.info("restoring %s from %s", candidate.backup.id, candidate.repository.name)
@@ -224,6 +224,16 @@ def _restore(planned: Plan, tool: Tool, staging: Staging, record: Record) -> Res
             staging.destroy()
     assert failed is not None
     raise failed
+
+
+def _in_order(planned: Plan, tool: Tool) -> Iterator[Candidate]:
+    """What was planned, and only when that cannot be read the others: to list them takes a repository its time."""
+    first = planned.candidate
+    assert first is not None
+    yield first
+    for candidate in candidates(planned, tool):
+        if (candidate.repository, candidate.backup.id) != (first.repository, first.backup.id):
+            yield candidate
 
 
 def _note_candidate(

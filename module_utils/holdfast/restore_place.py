@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .adapters import Adapters
-from .errors import HoldfastError, InvalidInput
+from .errors import HoldfastError, InvalidInput, Refused
 from .model import Instance
 from .restore_request import Assertion
 
@@ -36,6 +36,14 @@ def operations(instance: Instance) -> Mapping[str, Callable[..., Any]]:
     def swap(moment: str) -> None:
         place = engine.place()
         staged, previous = os.path.join(room(), "restore", "data"), place.aside(_checked(moment))
+        if place.running:
+            # It would go on with the files of before, wherever they are moved, and write into the new ones as well.
+            raise Refused(
+                "the server was started by somebody else while its data were restored aside: it runs on the data of"
+                " before, which stay in place",
+                where=place.data_directory,
+                remedy=f"Leave {place.service or 'the server'} to the restore until it is done, and restore again",
+            )
         if place.is_mount:
             exchange_content(staged, place.data_directory, previous, spare=str(place.unseen))
         else:

@@ -31,6 +31,9 @@ class Variant:
     user: str
     clean: list[str] = field(default_factory=list)  # shell commands, as root, before and after every run
     seconds: Callable[[str], float] | None = None
+    before: list[str] = field(default_factory=list)  # shell commands, as root, that make what the command starts from
+    check: str = ""  # shell command, as root, that fails unless the command did its job
+    more: Callable[[str], dict[str, float]] | None = None  # further seconds out of its output, each a row of its own
 
 
 def shell(command: str, user: str = "root") -> str:
@@ -43,9 +46,9 @@ def shell(command: str, user: str = "root") -> str:
     return done.stdout
 
 
-def run_once(variant: Variant) -> dict[str, float]:
-    """Wall seconds of one run, and the CPU seconds of its process tree (the servers' own are not in it)."""
-    for command in variant.clean:
+def run_once(variant: Variant) -> dict[str, dict[str, float]]:
+    """Wall seconds of one run, and the CPU seconds of its process tree (the servers' own are not in it), by row."""
+    for command in (*variant.clean, *variant.before):
         shell(command)
     os.sync()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -53,11 +56,28 @@ def run_once(variant: Variant) -> dict[str, float]:
     output = shell(variant.command, variant.user)
     wall = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    for command in variant.clean:
+    for command in (variant.check, *variant.clean):
         shell(command)
-    if variant.seconds:
-        wall = variant.seconds(output)
-    return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    found = {variant.name: {"wall": variant.seconds(output) if variant.seconds else wall, "cpu": cpu}}
+    if variant.more:
+        found.update({name: {"wall": seconds, "cpu": 0.0} for name, seconds in variant.more(output).items()})
+        found[f"{variant.name.split(',')[0]}, the whole command"] = {"wall": wall, "cpu": 0.0}
+    return found
+
+
+def in_turn(job: str, variants: list[Variant], rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Every counted run by row: first the variants, then what they tell beside their time."""
+    runs: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in variants}
+    for number in range(rounds + 1):  # the first round warms up and is not counted
+        offset = number % len(variants)
+        for variant in variants[offset:] + variants[:offset]:
+            found = run_once(variant)
+            wall = found[variant.name]["wall"]
+            print(f"{job}, round {number}: {variant.name}: {wall:.2f} s", file=sys.stderr, flush=True)
+            for name, result in found.items() if number else ():
+                runs.setdefault(name, []).append(result)
+    return runs
 
 
 def postgresql(instance: str) -> dict[str, list[Variant]]:
@@ -171,7 +191,7 @@ def mariadb(instance: str) -> dict[str, list[Variant]]:
         f"mkdir {target}/d && {restic} dump latest full.xb | mbstream -x -C {target}/d -p 2 && "
         f"mariadb-backup --prepare --target-dir={target}/d --use-memory=256M 2>/dev/null && "
         f"(mariadbd --no-defaults --datadir={target}/d --socket={target}/s --pid-file={target}/p --skip-networking "
-        f"--innodb-buffer-pool-size=256M 2>{target}/log & ) && "
+        f"--innodb-buffer-pool-size=256M >{target}/log 2>&1 & ) && "
         f"until mariadb-admin -S {target}/s ping >/dev/null 2>&1; do sleep 0.1; done"
     )
     stop = f"[ ! -e {target}/p ] || {{ kill $(cat {target}/p); while [ -e {target}/p ]; do sleep 0.1; done; }}"
@@ -202,14 +222,7 @@ def main() -> None:
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     try:
         for job, variants in {"postgresql": postgresql, "mariadb": mariadb}[args.engine](args.instance).items():
-            runs = found.setdefault(job, {variant.name: [] for variant in variants})
-            for number in range(args.rounds + 1):  # the first round warms up and is not counted
-                offset = number % len(variants)
-                for variant in variants[offset:] + variants[:offset]:
-                    result = run_once(variant)
-                    print(f"{job}, round {number}: {variant.name}: {result['wall']:.2f} s", file=sys.stderr, flush=True)
-                    if number:
-                        runs[variant.name].append(result)
+            found[job] = in_turn(job, variants, args.rounds)
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
     print(json.dumps(found))

@@ -25,4 +25,5 @@ else
         done
     fi
 fi
+[ "$engine" = postgresql ] || mariadb -e 'flush binary logs' # what is rolled forward later is not in the file of the above
 holdfast backup "$instance" --type full --json >/dev/null

@@ -31,6 +31,7 @@ from ..errors import (
 )
 from ..model import Instance, Repository
 from ._restic_errors import explain, is_locked, is_missing, words
+from ._restic_output import instant, summary
 from .layout import is_empty, is_occupied
 from .pipes import Command, Outcome, pipeline
 
@@ -71,11 +72,22 @@ class Restic:
 
     def is_initialised(self) -> bool:
         """Whether the repository exists and opens. Raises ForeignRepository if something else is in its place."""
+        return self._if_there(["cat", "config"]) is not None
+
+    def listing(self) -> list[Snapshot] | None:
+        """As :meth:`snapshots`; None when there is no repository.
+
+        To open a repository costs restic most of a second of thinking about the key, so this asks both at once.
+        """
+        outcome = self._if_there(["snapshots", "--json"])
+        return None if outcome is None else self._own(outcome)
+
+    def _if_there(self, arguments: Sequence[str]) -> Outcome | None:
         if self.repository.type == "posix" and is_empty(self.url):
-            return False  # restic would think about the key for most of a second before it looks
-        outcome = self._attempt(["cat", "config"])
+            return None  # restic would think about the key before it looks
+        outcome = self._attempt(arguments)
         if outcome.failed is None:
-            return True
+            return outcome
         error = self._error(outcome)
         # An object store that refuses the credentials looks like an empty one as well.
         if isinstance(error, AccessDenied) or not is_missing(outcome.failed.stderr, outcome.failed.returncode):
@@ -86,7 +98,7 @@ class Restic:
                 where=self.where,
                 remedy="Give the repository another path, or move what is there out of the way",
             )
-        return False
+        return None
 
     def initialise(self, chunker_of: Restic | None = None) -> None:
         """Create the repository if there is none, with the chunker of another one so that copies deduplicate."""
@@ -136,7 +148,11 @@ class Restic:
 
         Raises ForeignRepository if another instance's are among them.
         """
-        found = [_snapshot(entry) for entry in json.loads(self._run(["snapshots", "--json"]).stdout or "null") or []]
+        wanted = (tags or {}).items()
+        return [item for item in self._own(self._run(["snapshots", "--json"])) if wanted <= item.tags.items()]
+
+    def _own(self, outcome: Outcome) -> list[Snapshot]:
+        found = [_snapshot(entry) for entry in json.loads(outcome.stdout or "null") or []]
         strangers = {item.tags.get("instance", "nobody") for item in found} - {self._instance.name}
         if strangers:
             raise ForeignRepository(
@@ -144,8 +160,7 @@ class Restic:
                 where=self.where,
                 remedy="Give every instance a repository path of its own",
             )
-        wanted = (tags or {}).items()
-        return sorted((item for item in found if wanted <= item.tags.items()), key=lambda item: item.time)
+        return sorted(found, key=lambda item: item.time)
 
     def dump(self, snapshot: str, filename: str, consumers: Sequence[Command] = ()) -> Outcome:
         """Feed one file of a snapshot to the consumers; raises when restic fails, returns the outcome otherwise.
@@ -235,15 +250,15 @@ class Restic:
             if outcome.failed.command is not command:
                 raise CommandFailed(outcome.failed.words(), where=self._instance.name)
             raise self._error(outcome)
-        summary = _summary(outcome.stdout)
-        if summary is None:
+        made = summary(outcome.stdout)
+        if made is None:
             raise CommandFailed("restic reported no snapshot", where=self.where)
         return Snapshot(
-            id=str(summary["snapshot_id"]),
+            id=str(made["snapshot_id"]),
             time=datetime.now().astimezone(),
             tags=self._stamp(tags),
-            read_bytes=int(str(summary.get("total_bytes_processed", 0))),
-            added_bytes=int(str(summary.get("data_added_packed", summary.get("data_added", 0)))),
+            read_bytes=int(str(made.get("total_bytes_processed", 0))),
+            added_bytes=int(str(made.get("data_added_packed", made.get("data_added", 0)))),
         )
 
     def _run(self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None) -> Outcome:
@@ -377,20 +392,6 @@ def _snapshot(entry: Mapping[str, Any]) -> Snapshot:
     pairs = (tag.partition("=") for tag in entry.get("tags") or [])
     return Snapshot(
         id=entry["id"],
-        time=datetime.fromisoformat(_microseconds(entry["time"])),
+        time=instant(entry["time"]),
         tags={key: unquote(value) for key, _, value in pairs},
     )
-
-
-def _microseconds(text: str) -> str:
-    # restic's instants have up to nine decimals and may end in Z; Python 3.9 reads neither.
-    return re.sub(r"\.(\d+)", lambda match: "." + match[1].ljust(6, "0")[:6], text).replace("Z", "+00:00")
-
-
-def _summary(stdout: str) -> dict[str, object] | None:
-    for line in reversed(stdout.splitlines()):
-        if line.startswith("{"):
-            found: dict[str, object] = json.loads(line)
-            if found.get("message_type") == "summary" and found.get("snapshot_id"):
-                return found
-    return None

@@ -44,7 +44,8 @@ class Restore:
         begun = time.monotonic()
         result = process.run(["pgbackrest", *arguments, f"--stanza={self.stanza}", "restore"])
         if result.returncode:
-            raise failure("restore", result.returncode, result.stderr, self.where)
+            # What pgBackRest has against its options it says on the other channel.
+            raise failure("restore", result.returncode, result.stderr or result.stdout, self.where)
         restored = time.monotonic()
         engine = self.scratch.start()
         phases = {"restore": restored - begun, "recovery": time.monotonic() - restored}
@@ -97,6 +98,9 @@ class Restore:
 
 def target_arguments(target: RestoreTarget) -> list[str]:
     """What tells pgBackRest, and by it the server, where to end."""
+    if target.consistent:
+        # The end of a backup lies on one timeline, its own: pgBackRest refuses to be told another.
+        return ["--type=immediate", "--target-action=promote"]
     arguments = [f"--target-timeline={target.timeline}"] if target.timeline else []
     if target.time:
         moment = target.time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00")
@@ -104,7 +108,7 @@ def target_arguments(target: RestoreTarget) -> list[str]:
     for kind, value in (("lsn", target.position), ("xid", target.transaction), ("name", target.point)):
         if value:
             return [*arguments, f"--type={kind}", f"--target={value}", "--target-action=promote"]
-    return [*arguments, "--type=immediate", "--target-action=promote"] if target.consistent else arguments
+    return arguments
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,10 @@ class MariaDBBackup:
 
     def is_initialised(self, repository: Repository) -> bool:
         store = self.store(repository)
-        if not store.is_initialised():
+        snapshots = store.listing()
+        if snapshots is None:
             return False
-        self._check_owner(store, store.snapshots(), repository)
+        self._check_owner(store, snapshots, repository)
         return True
 
     def initialise(self, repository: Repository) -> None:

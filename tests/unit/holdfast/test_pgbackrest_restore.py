@@ -108,6 +108,7 @@ def test_targets_that_make_no_sense(target, message):
         (RestoreTarget(), []),
         (RestoreTarget(timeline="2"), ["--target-timeline=2"]),
         (RestoreTarget(consistent=True), ["--type=immediate", "--target-action=promote"]),
+        (RestoreTarget(consistent=True, timeline="2"), ["--type=immediate", "--target-action=promote"]),
         (RestoreTarget(position="0/6000000"), ["--type=lsn", "--target=0/6000000", "--target-action=promote"]),
         (RestoreTarget(transaction="77"), ["--type=xid", "--target=77", "--target-action=promote"]),
         (RestoreTarget(point="before"), ["--type=name", "--target=before", "--target-action=promote"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -185,6 +186,34 @@ def test_an_endpoint_that_is_down_is_told_at_once(tmp_path: Path) -> None:
         restic.Restic(instance(tmp_path), repository).is_initialised()
 
 
+def program(directory: Path, script: str) -> Path:
+    """A restic that notes what it is asked in ``asked`` beside it, and then does as the script says."""
+    directory.mkdir()
+    path = directory / "restic"
+    path.write_text(f'#!/bin/sh\necho "$*" >> {directory}/asked\n{script}\n')
+    path.chmod(0o755)
+    return directory / "asked"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo '[]'", []),
+        ("echo 'Is there a repository at the following location?' >&2; exit 1", None),
+        ("exit 10", None),
+    ],
+)
+def test_one_opening_tells_whether_there_is_a_repository_and_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: object
+) -> None:
+    asked = program(tmp_path / "bin", script)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    repository = Repository("r", "sftp", SFTP, {"passphrase": "p"})
+    monkeypatch.setattr(restic, "endpoint", lambda _: None)
+    assert restic.Restic(instance(tmp_path / "state"), repository).listing() == found
+    assert [line.rsplit(" ", 2)[1:] for line in asked.read_text().splitlines()] == [["snapshots", "--json"]]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "together"),
     [
@@ -231,7 +260,9 @@ class TestProgram:
     def test_keeps_only_what_was_written_whole(self, tmp_path: Path) -> None:
         store = restic.Restic(instance(tmp_path / "state"), local(tmp_path / "r"))
         assert not store.is_initialised()
+        assert store.listing() is None
         store.initialise()
+        assert store.listing() == []
         kept = store.backup_stdin([Command(["echo", "data"])], "a", {"id": "kept"})
         with pytest.raises(errors.CommandFailed, match="exited with 3: boom"):
             store.backup_stdin(
@@ -251,5 +282,6 @@ class TestProgram:
             restic.Restic(instance(tmp_path / "state", "billing"), local(tmp_path / "r")).snapshots()
         (tmp_path / "r/restic/orders").mkdir()
         (tmp_path / "r/restic/orders/letter.txt").touch()
-        with pytest.raises(errors.ForeignRepository, match="not empty"):
-            store.is_initialised()
+        for ask in (store.is_initialised, store.listing):
+            with pytest.raises(errors.ForeignRepository, match="not empty"):
+                ask()

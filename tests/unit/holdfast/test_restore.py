@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.holdfast import restore
 from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
-from ansible.module_utils.holdfast.model import Place
-from ansible.module_utils.holdfast.restore_plan import Plan
+from ansible.module_utils.holdfast.model import BackupType, LogRange, Place
+from ansible.module_utils.holdfast.restore_plan import Candidate, Plan
 from ansible.module_utils.holdfast.restore_request import Request
-from fakes import FakeEngine, instance
+from fakes import FakeEngine, FakeTool, instance
 
 
 def test_backups_of_another_engine_are_refused(tmp_path):
@@ -66,3 +66,23 @@ def test_new_data_that_cannot_be_put_in_place_leave_the_old_ones_in_service(tmp_
     with pytest.raises(HoldfastError, match="swap failed"):
         restore._put_in_place(planned, ask)
     assert asked == ["swap", "start"]
+
+
+def test_what_was_planned_is_not_looked_for_again_until_it_cannot_be_read(tmp_path, monkeypatch):
+    owner = instance(tmp_path)
+    repository = owner.repositories[0]
+    tool = FakeTool("physical", owner, FakeEngine(owner))
+    older, newer = (tool.backup(BackupType.FULL, repository) for _ in range(2))
+    asked = []
+
+    def listed(planned, given):
+        asked.append(given)
+        return iter([Candidate(repository, backup, (backup,), LogRange(0, 0)) for backup in (newer, older)])
+
+    monkeypatch.setattr(restore, "candidates", listed)
+    planned = Plan(owner, owner, Request(), Place(str(tmp_path / "main"), "postgresql.service", True), "x")
+    planned.candidate = Candidate(repository, newer, (newer,), LogRange(0, 0))
+    order = restore._in_order(planned, tool)
+    assert next(order).backup is newer
+    assert asked == []
+    assert [item.backup for item in order] == [older]

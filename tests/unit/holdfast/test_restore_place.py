@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.server
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.holdfast import restore_place
-from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput, Refused
+from ansible.module_utils.holdfast.model import Place
 from ansible.module_utils.holdfast.restore_place import _checked, exchange, exchange_content, probe
 from ansible.module_utils.holdfast.restore_request import Assertion
 
@@ -64,6 +66,24 @@ def test_the_content_changes_places_where_the_directory_cannot(tmp_path):
         "file",
         "lost+found",
     ]
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_nothing_moves_below_a_server_that_somebody_started_meanwhile(tmp_path, monkeypatch, running):
+    live = directory(tmp_path / "main", "old")
+    (tmp_path / ".holdfast-orders" / "restore").mkdir(parents=True)
+    directory(tmp_path / ".holdfast-orders" / "restore" / "data", "new")
+    engine = SimpleNamespace(
+        place=lambda: Place(str(live), "postgresql@17-main.service", running), create=None, stop=None, start=None
+    )
+    monkeypatch.setattr(restore_place, "Adapters", lambda instance: SimpleNamespace(engine=engine))
+    swap = restore_place.operations(SimpleNamespace(name="orders"))["swap"]
+    if running:
+        with pytest.raises(Refused, match="started by somebody else"):
+            swap("20261121T120000Z")
+    else:
+        swap("20261121T120000Z")
+    assert (live / "file").read_text() == ("old" if running else "new")
 
 
 @pytest.mark.parametrize("moment", ["", "x", "20261121T120000Z/..", "../20261121T120000Z"])
