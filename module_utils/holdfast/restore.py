@@ -257,8 +257,10 @@ def _examine(planned: Plan, server: Engine, measured: dict[str, Any]) -> None:
     if target.time and found and found > str(format_instant(target.time)):
         problems.append(f"the server recovered to {found}, beyond the target {format_instant(target.time)}")
     if planned.request.check:
+        began = time.monotonic()
         check = server.check()
         measured["check"] = {"checker": check.checker, "objects": check.objects, "problems": len(check.problems)}
+        measured["check"]["seconds"] = round(time.monotonic() - began, 1)
         problems.extend(check.problems[:_PROBLEMS_SHOWN])
     outcome = [_ask_server(server, item) for item in planned.request.assertions if item.sql]
     measured["validation"] = outcome

@@ -62,7 +62,7 @@ def run_once(variant: Variant) -> dict[str, dict[str, float]]:
     found = {variant.name: {"wall": variant.seconds(output) if variant.seconds else wall, "cpu": cpu}}
     if variant.more:
         found.update({name: {"wall": seconds, "cpu": 0.0} for name, seconds in variant.more(output).items()})
-        found[f"{variant.name.split(',')[0]}, the whole command"] = {"wall": wall, "cpu": 0.0}
+        found["the whole command, until its log is proven to arrive"] = {"wall": wall, "cpu": 0.0}
     return found
 
 

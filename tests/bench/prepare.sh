@@ -11,6 +11,8 @@ if [ "$engine" = postgresql ]; then
     if [ -z "$(psql -c "select 1 from pg_database where datname = 'bench'")" ]; then
         psql -c 'create database bench'
         runuser -u postgres -- pgbench -p "$port" -i -q -s 100 bench 2>/dev/null
+        # What it would write into a restored server by chance, a restore onto the live files would have to undo.
+        psql -c 'alter system set autovacuum = off' -c 'select pg_reload_conf()' >/dev/null
         psql -d bench -c "create table docs as select i as id, md5(i::text) as key,
             string_agg(md5((i * 7 + j)::text), ' ') as body, now() - i * interval '1 second' as written
             from generate_series(1, 400000) i, generate_series(1, 30) j group by i" -c 'create index on docs (key)' -c checkpoint
