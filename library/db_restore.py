@@ -270,6 +270,8 @@ text:
   type: str
 """
 
+import os
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -383,7 +385,8 @@ def _source(params: dict[str, Any]) -> Instance | None:
             "db_repositories": {item["name"]: given(item["settings"]) for item in definition["repositories"]},
         }
     )
-    return instance
+    # Its own directory is on its own host.
+    return replace(instance, state_directory=os.path.join(config.STATE, params["name"], "source"))
 
 
 def _prepare(instance: Instance) -> None:

@@ -169,7 +169,8 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
     has_place = all(change is None or change.before for change in changes)
     changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
-    own = [*render(instance), *([] if made.configure_only else made.scheduler.files(instance))]
+    jobless = made.configure_only or name in made.awaiting
+    own = [*render(instance), *([] if jobless else made.scheduler.files(instance))]
     if made.configure_only:
         changes.extend(host.file_change(file, made.manifest) for file in own)
         made.changes.extend((name, change) for change in changes if change)

@@ -136,9 +136,16 @@ def _look_at_host(plan: Plan, adapters: Adapters) -> None:
 
 
 def version_of_newest(tool: Tool, source: Instance) -> str | None:
-    """The server version of the newest backup that a tool lists; None when it lists none."""
+    """The server version of the newest backup that a tool lists; None when it lists none.
+
+    A repository that cannot be read from here is passed over: the plan says so.
+    """
     for repository in source.repositories:
-        versions = [str(item.details["version"]) for item in tool.backups(repository) if item.details.get("version")]
+        try:
+            listed = tool.backups(repository)
+        except HoldfastError:
+            continue
+        versions = [str(item.details["version"]) for item in listed if item.details.get("version")]
         if versions:
             return versions[-1]
     return None

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Callable
 
 from .. import files, process
@@ -18,9 +19,9 @@ from ._postgresql_pair import (
     slot_name,
     with_settings,
 )
-from ._postgresql_programs import major, program
+from ._postgresql_programs import program
 from ._postgresql_rewind import Rewind
-from ._postgresql_service import cluster_on_port
+from ._postgresql_service import cluster_on_port, create_cluster
 from .replication import Lost, Replayed, ReplicationState
 
 _STREAM_SECONDS = 120.0
@@ -46,7 +47,7 @@ class PostgreSQLReplication(PostgreSQLMember):
             "stop": self.stop,
             "start": self.start,
             "restart": self.restart,
-            "create": self._create,
+            "create": partial(create_cluster, self.instance, self.peer.version),
             "configure": lambda: files.write(self.tool.configuration(self.place().data_directory)),
         }
 
@@ -229,12 +230,6 @@ class PostgreSQLReplication(PostgreSQLMember):
             where=self.instance.name,
             remedy="Give both a repository in common, and take a backup into it: playbooks/backup.yml -e type=archive",
         )
-
-    def _create(self) -> None:
-        program("initdb", self.peer.version)
-        name = self.instance.name.replace("-", "_")
-        argv = ["pg_createcluster", f"--port={self.instance.port}", f"--user={self.instance.os_user}"]
-        process.run([*argv, major(self.peer.version), name]).check()
 
     def _set_aside(self, directory: str, *, keep: bool) -> str | None:
         previous = f"{directory}.before-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"

@@ -53,7 +53,9 @@ def create_cluster(instance: Instance, version: str) -> None:
     """Make an empty cluster for an instance, named after it. Raises NotInstalled without the server of the version."""
     program("postgres", version)
     argv = ["pg_createcluster", f"--port={instance.port}", f"--user={instance.os_user}", "--start-conf=auto"]
-    process.run([*argv, major(version), instance.name, "--", "--data-checksums"]).check()
+    # With a dash in its name, systemd's template unit would look for another directory.
+    name = instance.name.replace("-", "_")
+    process.run([*argv, major(version), name, "--", "--data-checksums"]).check()
     if os.path.isdir(_SYSTEMD):
         process.run(["systemctl", "daemon-reload"]).check()  # its generator finds the clusters
 

@@ -464,4 +464,5 @@ def test_a_server_that_a_restore_will_make_is_not_missed(lab):
     outcome = converge.apply(converge.plan([orders], "systemd", awaiting=["orders"]))
     assert outcome.failures == []
     assert outcome.instances["orders"]["role"] == "awaited"
+    assert not list(lab.root.glob("systemd/*orders*")), "it has nothing yet that jobs could do"
     assert config.load("orders").port == orders.port
