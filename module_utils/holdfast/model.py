@@ -133,8 +133,8 @@ class WindowKind(str, Enum):
 class Window:
     """A time at which work of some kind may or may not begin, by the clock of a time zone.
 
-    It recurs, from every ``start`` for a ``duration`` or until an ``end`` by the clock, or it comes once, from ``first``
-    until ``last``.
+    It recurs, from every ``start`` for a ``duration`` or until an ``end`` by the clock, or it comes once, from
+    ``first`` until ``last``.
     """
 
     name: str

@@ -168,7 +168,7 @@ def _first_run(found: Iterable[Span], cron: Cron, after: datetime, host: tzinfo 
 
 
 def last_run(windows: Sequence[Window], cron: Cron, before: datetime) -> datetime | None:
-    """The newest run of a heavy job of this host, before a moment, that its windows let in; None when there was none."""
+    """The newest run of a heavy job of this host, before a moment, that its windows let in; None without one."""
     for horizon in _HORIZONS:
         for first, last in reversed(stretches(windows, Work.HEAVY, before - horizon, before + LONGEST_DELAY)):
             run = cron.previous(_local(last - LONGEST_DELAY, None) + _MOMENT)
@@ -180,9 +180,9 @@ def last_run(windows: Sequence[Window], cron: Cron, before: datetime) -> datetim
 def spans(window: Window, begin: datetime, end: datetime) -> Iterator[Span]:
     """Every time that a window is open between two moments, in order, cut to them."""
     for first, last in _openings(window, begin, end):
-        first, last = max(first, begin), min(last, end)
-        if first < last:
-            yield first, last
+        span = max(first, begin), min(last, end)
+        if span[0] < span[1]:
+            yield span
 
 
 def _openings(window: Window, begin: datetime, end: datetime) -> Iterator[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 import zoneinfo
 from datetime import UTC, datetime, time, timedelta, timezone
 from typing import Any
@@ -50,7 +51,8 @@ SUNDAY_NIGHT = {"start": "0 1 * * 0"}
         (BERLIN, {**SUNDAY_NIGHT, "hours": 4}, "2026-03-28T12:00", "2026-03-30", ["03-29 00:00/03-29 04:00"]),
         (BERLIN, {**SUNDAY_NIGHT, "end": "05:00"}, "2026-03-28T12:00", "2026-03-30", ["03-29 00:00/03-29 03:00"]),
         (BERLIN, {"start": "30 2 * * *", "hours": 1}, "2026-03-29", "2026-03-30", ["03-29 01:00/03-29 02:00"]),
-        (BERLIN, {"start": "30 1 * * *", "end": "02:30"}, "2026-03-29", "2026-03-29T12:00", ["03-29 00:30/03-29 01:00"]),
+        (BERLIN, {"start": "30 1 * * *", "end": "02:30"}, "2026-03-29", "2026-03-29T12:00",
+         ["03-29 00:30/03-29 01:00"]),
         (BERLIN, {"start": "10 2 * * *", "end": "02:50"}, "2026-03-28", "2026-03-31", ["03-28 01:10/03-28 01:50",
          "03-30 00:10/03-30 00:50"]),
         # It goes back on 2026-10-25 at 01:00 UTC, from 03:00 to 02:00.
@@ -139,8 +141,8 @@ def test_what_may_begin(which: list[Window], work: Work, now: str, allowed: bool
         ([SUNDAYS], Work.DESTRUCTIVE, "2026-11-25T12:00", "sundays",
          "destructive work may begin in maintenance window sundays; the next time is Sun 2026-11-29 02:00 CET"),
         ([NIGHTS, SUNDAYS], Work.HEAVY, "2026-06-10T12:00", "nights",
-         "heavy work may begin in low-impact window nights or maintenance window sundays; "
-         "the next time is Wed 2026-06-10 22:00 CEST"),
+         ("heavy work may begin in low-impact window nights or maintenance window sundays; "
+          "the next time is Wed 2026-06-10 22:00 CEST")),
         ([SUNDAYS, YEAR_END], Work.RESTART, "2026-12-27T02:00", "year-end",
          "freeze year-end (closing of the books) forbids restart work; the next time is Sun 2027-01-10 02:00 CET"),
         ([window(first="2026-01-01", last="2026-01-02")], Work.RESTART, "2026-03-28T12:00", "w",
@@ -172,8 +174,6 @@ def test_whether_a_maintenance_window_is_open(which: list[Window], now: str, exp
 @pytest.fixture
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The clock of the host is in UTC."""
-    import time as clock
-
     monkeypatch.setenv("TZ", "UTC")
     clock.tzset()
     yield
@@ -228,7 +228,7 @@ def test_a_host_without_time_zones_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(zoneinfo, "ZoneInfo", nothing)
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
-    with pytest.raises(InvalidInput, match="no time zone database.*tzdata"):
+    with pytest.raises(InvalidInput, match=r"no time zone database.*tzdata"):
         ask([NIGHTS], Work.HEAVY, at("2026-11-25T12:00"))
 
 
