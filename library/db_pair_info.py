@@ -55,20 +55,16 @@ options:
   override:
     description: Who lets the operation through closed maintenance windows of either member.
     type: dict
-    default: {}
     suboptions:
       by:
         description: The person.
         type: str
-        default: ""
       reason:
         description: The reason.
         type: str
-        default: ""
       for:
         description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
         type: str
-        default: ""
 attributes:
   check_mode:
     description: Changes nothing.

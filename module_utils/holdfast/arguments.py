@@ -46,12 +46,7 @@ REPOSITORY: dict[str, dict[str, Any]] = {
 }
 OVERRIDE: dict[str, Any] = {
     "type": "dict",
-    "default": {},
-    "options": {
-        "by": {"type": "str", "default": ""},
-        "reason": {"type": "str", "default": ""},
-        "for": {"type": "str", "default": ""},
-    },
+    "options": {"by": {"type": "str"}, "reason": {"type": "str"}, "for": {"type": "str"}},
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 BASH = """\
 _holdfast() {
     local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-    local commands="backup list status verify expire restore-test restore rescue"
-    commands+=" override records metrics reap completion"
+    local commands="backup list status verify expire restore-test restore rescue override
+        records metrics reap completion"
     case "$previous" in
         --type) COMPREPLY=($(compgen -W "full differential incremental log logical archive" -- "$current")); return ;;
         --kind)

@@ -118,6 +118,8 @@ def _plain(instance: Instance) -> dict[str, Any]:
         name: _keep(getattr(level.keep, name)) for name in ("full", "differential", "incremental", "logical", "archive")
     }
     return {
+        # Without any, the file is as it was before there were windows.
+        **({"windows": [_window(item) for item in instance.windows]} if instance.windows else {}),
         "name": instance.name,
         "engine": instance.engine,
         "port": instance.port,

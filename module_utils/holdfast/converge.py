@@ -86,10 +86,10 @@ def plan(
     """What the host lacks for these instances. Changes nothing; root runs it.
 
     ``restart`` names the instances whose server may be restarted where a parameter needs it, if its windows or an
-    ``override`` let that begin. ``configure_only`` leaves servers, repositories and schedule alone: what is left lets the
-    runner read backups, and write none. What goes wrong for one instance is in ``failures`` and does not hide what is
-    planned for the others. Raises InvalidInput when the
-    host has no such scheduler, or something that is not Holdfast's is in its place.
+    ``override`` let that begin. ``configure_only`` leaves servers, repositories and schedule alone: what is left lets
+    the runner read backups, and write none. What goes wrong for one instance is in ``failures`` and does not hide what
+    is planned for the others. Raises InvalidInput when the host has no such scheduler, or something that is not
+    Holdfast's is in its place.
     """
     made = Plan(instances, SCHEDULERS[scheduler](), restart, Manifest.read(), configure_only=configure_only)
     made.override = override
