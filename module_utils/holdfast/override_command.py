@@ -41,7 +41,9 @@ def _runner(show: Print) -> Callable[[argparse.Namespace], int]:
                 remedy="db_maintenance_windows of the inventory has them",
             )
         record: Record = run_as_owner(instance, partial(_grant, args, wish))
-        show(args, record, lambda: f"{instance.name}: {guard.Granted(**record['override']).describe()}")
+        show(
+            args, {instance.name: record}, lambda: f"{instance.name}: {guard.Granted(**record['override']).describe()}"
+        )
         return 0
 
     return run

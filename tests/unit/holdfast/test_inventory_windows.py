@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import zoneinfo
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils.holdfast import config, inventory
 from ansible.module_utils.holdfast.model import WindowKind
 from ansible.module_utils.holdfast.problems import InvalidInventory
@@ -185,3 +187,16 @@ def test_a_host_without_time_zones_is_told_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
     with pytest.raises(InvalidInventory, match="has no time zone database: Install the package tzdata"):
         inventory.resolve(variables({"sunday": SUNDAY}))
+
+
+def test_the_example_is_right_when_its_comments_are_taken_away() -> None:
+    path = Path(__file__).parents[3] / "inventories" / "example" / "group_vars" / "all" / "windows.yml"
+    lines = [line[2:] for line in path.read_text().splitlines() if line.startswith("# ")]
+    text = "\n".join(lines[lines.index("db_maintenance_windows:") :])
+    windows = yaml.safe_load(text)["db_maintenance_windows"]
+    assert {each["kind"] for each in windows.values()} == {str(kind) for kind in WindowKind}
+    found = inventory.resolve(
+        variables(windows, {"name": "orders", "engine": "postgresql", "service_level": "critical"})
+    )
+    assert [len(each.windows) for each in found] == [4]
+    assert problems(variables(windows)) == []
