@@ -111,11 +111,21 @@ def wanted(by: str | None, reason: str | None, lasting: str | None = None) -> Ov
 
 
 def judge(instance: Instance, work: Work, wish: Override | None = None) -> Judgement:
-    """What may be done with an instance now. Raises InvalidInput where its time zones cannot be looked up."""
+    """What may be done with an instance now.
+
+    Where its time zones cannot be looked up nothing may but with an override, and InvalidInput is raised for a job.
+    """
     if not instance.windows or work is Work.LIGHT:
         return Judgement()
     now = utcnow()
-    return Judgement(windows.ask(instance.windows, work, now), in_force(instance, now), wish)
+    granted = in_force(instance, now)
+    try:
+        verdict = windows.ask(instance.windows, work, now)
+    except InvalidInput as error:
+        if work is Work.HEAVY and not granted:
+            raise
+        verdict = Verdict(False, f"what its windows allow is not known: {error}")
+    return Judgement(verdict, granted, wish)
 
 
 def check(instance: Instance, work: Work, wish: Override | None = None) -> Judgement:

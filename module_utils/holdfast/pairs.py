@@ -127,8 +127,7 @@ def _heed_windows(operation: str, pair: PairOf, answers: Answers, wish: Wish, de
     """Each member told what its windows say. A failover is an emergency: it is told and not refused."""
     for member in pair.members:
         found = answers[member.name].get("windows") or {}
-        if found.get("error") or found.get("allowed", True) or found.get("override"):
-            decision.notes.extend([f"{member.name}: {found['error']}"] if found.get("error") else [])
+        if found.get("allowed", True) or found.get("override"):
             continue
         why = f"{member.name}: {found['why']}"
         if operation == "failover":

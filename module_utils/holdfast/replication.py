@@ -80,7 +80,7 @@ def _look(name: str) -> dict[str, Any]:
         "answers": False,
         "writable": False,
         "role": "",
-        "windows": _windows(instance),
+        "windows": guard.judge(instance, Work.DESTRUCTIVE).fields(),
     }
     server = replication(instance, known.peer if known else Peer("", "", 0))
     try:
@@ -92,14 +92,6 @@ def _look(name: str) -> dict[str, Any]:
     finally:
         server.close()
     return found
-
-
-def _windows(instance: Instance) -> dict[str, Any]:
-    """What its windows say of a change of roles now."""
-    try:
-        return guard.judge(instance, Work.DESTRUCTIVE).fields()
-    except HoldfastError as error:
-        return {"error": str(error)}
 
 
 def act(name: str, request: Request, prepare: Prepare, *, change: bool) -> tuple[Outcome, Record | None]:

@@ -149,6 +149,14 @@ def test_unknown_time_zones_fail_a_scheduled_job_and_nobody_elses(tmp_path, adap
     assert "no time zone 'Nowhere/Land'" in "".join(problem["text"] for problem in found["problems"])
 
 
+def test_unknown_time_zones_refuse_destruction_and_an_override_lets_it_through(tmp_path):
+    orders = with_windows(tmp_path, UNKNOWN)
+    assert "what its windows allow is not known: there is no time zone" in guard.judge(orders, Work.DESTRUCTIVE).problem
+    assert guard.judge(orders, Work.DESTRUCTIVE, DANA).problem == ""
+    guard.grant(orders, DANA)
+    assert guard.judge(orders, Work.HEAVY).problem == ""
+
+
 # Overdue
 
 
