@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -150,7 +151,7 @@ def test_unknown_time_zones_fail_a_scheduled_job_and_nobody_elses(tmp_path, adap
 
 
 def test_unknown_time_zones_refuse_destruction_and_an_override_lets_it_through(tmp_path):
-    orders = with_windows(tmp_path, UNKNOWN)
+    orders = with_windows(tmp_path, UNKNOWN, replace(UNKNOWN, kind=WindowKind.MAINTENANCE))
     assert "what its windows allow is not known: there is no time zone" in guard.judge(orders, Work.DESTRUCTIVE).problem
     assert guard.judge(orders, Work.DESTRUCTIVE, DANA).problem == ""
     guard.grant(orders, DANA)
