@@ -7,6 +7,7 @@ import zoneinfo
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 from . import schedule, windows
@@ -64,14 +65,20 @@ def unrunnable(which: Sequence[Window], level: Level, instance: str, *, here: bo
     """
     if not which:
         return
-    now = utcnow()
+    now = utcnow().replace(minute=0, second=0, microsecond=0)
     for job, cron in level.crons(instance).items():
-        if job is not Job.LOG and not windows.can_run(which, cron, now, here=here):
+        if job is not Job.LOG and not _can_run(tuple(which), cron, now, here):
             names = ", ".join(item.name for item in which)
             yield (
                 f"its {job} job ({schedule.describe(cron)}) would never run: no window is ever open for it ({names})",
                 "a schedule within the windows, with 15 minutes to spare, or other windows",
             )
+
+
+@cache
+def _can_run(which: tuple[Window, ...], cron: schedule.Cron, now: datetime, here: bool) -> bool:
+    """A fleet has many instances of one level, and the answer is found once."""
+    return windows.can_run(which, cron, now, here=here)
 
 
 def scope_issues(hosts: HostVars, host: str) -> list[Issue]:

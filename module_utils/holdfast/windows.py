@@ -24,7 +24,7 @@ Span = tuple[datetime, datetime]  # instants in UTC; the second is not part of i
 _DAY = timedelta(days=1)
 _MOMENT = timedelta(microseconds=1)
 _HORIZONS = tuple(timedelta(days=days) for days in (8, 64, 800))  # of a search; most ends in the first
-_ANYWHERE = tuple(timezone(timedelta(minutes=30 * count)) for count in range(-24, 29))
+_ANYWHERE = tuple(timezone(timedelta(minutes=30 * count)) for count in sorted(range(-24, 29), key=abs))
 
 
 class Work(str, Enum):
@@ -152,9 +152,12 @@ def next_run(windows: Sequence[Window], cron: Cron, after: datetime) -> datetime
 
 def can_run(windows: Sequence[Window], cron: Cron, after: datetime, *, here: bool) -> bool:
     """Whether a heavy job has a run in sight: on this host, or on a host of whatever time zone."""
-    found = stretches(windows, Work.HEAVY, after, after + _HORIZONS[-1])
     hosts: tuple[tzinfo | None, ...] = (None,) if here else _ANYWHERE
-    return any(_first_run(found, cron, after, host) for host in hosts)
+    for horizon in _HORIZONS:
+        found = stretches(windows, Work.HEAVY, after, after + horizon)
+        if any(_first_run(found, cron, after, host) for host in hosts):
+            return True
+    return False
 
 
 def _first_run(found: Iterable[Span], cron: Cron, after: datetime, host: tzinfo | None) -> datetime | None:
