@@ -161,6 +161,23 @@ options:
     type: list
     elements: str
     default: []
+  windows:
+    description: Maintenance windows by name, as C(db_maintenance_windows) has them.
+    type: dict
+    default: {}
+  override:
+    description: Who lets a restart through closed maintenance windows of an instance, for it to be recorded.
+    type: dict
+    suboptions:
+      by:
+        description: The person.
+        type: str
+      reason:
+        description: The reason.
+        type: str
+      for:
+        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
+        type: str
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change, also before any package is installed.
@@ -262,7 +279,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import converge
-from ansible.module_utils.holdfast.arguments import INSTANCE, REPOSITORY, given
+from ansible.module_utils.holdfast.arguments import INSTANCE, OVERRIDE, REPOSITORY, given, override
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.inventory import resolve
 
@@ -274,6 +291,8 @@ ARGUMENTS = {
     "awaiting": {"type": "list", "elements": "str", "default": []},
     "restart": {"type": "list", "elements": "str", "default": []},
     "configure_only": {"type": "bool", "default": False},
+    "windows": {"type": "dict", "default": {}},
+    "override": OVERRIDE,
 }
 
 
@@ -288,6 +307,7 @@ def main() -> None:
             restart=module.params["restart"],
             awaiting=module.params["awaiting"],
             configure_only=module.params["configure_only"],
+            override=override(module.params),
         )
         outcome = converge.preview(plan) if module.check_mode else converge.apply(plan)
     except HoldfastError as error:
@@ -312,6 +332,7 @@ def variables(params: dict[str, Any]) -> dict[str, Any]:
         "db_service_levels": params["service_levels"],
         "db_repositories": {item["name"]: given(item["settings"]) for item in params["repositories"]},
         "backup_scheduler": params["scheduler"],
+        "db_maintenance_windows": params["windows"],
     }
 
 

@@ -137,7 +137,7 @@ def _run(name: str, job: Job, wait: bool) -> dict[str, Any]:
     # The keys are the owner's alone, so the instance is complete only when the owner reads it.
     instance = config.load(name)
     configure_logging(instance, quiet=True)
-    return run_job(instance, job, scheduled=wait)
+    return run_job(instance, job, scheduled=wait, on_request=True)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,19 @@ options:
     description: How many seconds a replica may be behind when a switchover begins.
     type: int
     default: 30
+  override:
+    description: Who lets the operation through closed maintenance windows of either member.
+    type: dict
+    suboptions:
+      by:
+        description: The person.
+        type: str
+      reason:
+        description: The reason.
+        type: str
+      for:
+        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
+        type: str
 attributes:
   check_mode:
     description: Changes nothing.
@@ -107,6 +120,7 @@ from datetime import timedelta
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.holdfast.arguments import OVERRIDE, override
 from ansible.module_utils.holdfast.engines.catalog import ENGINES
 from ansible.module_utils.holdfast.errors import InvalidInput
 from ansible.module_utils.holdfast.pairs import Member, PairOf, Wish, decide, find_pairs, pair_of
@@ -121,6 +135,7 @@ ARGUMENTS = {
     "primary_is_fenced": {"type": "bool", "default": False},
     "accept_loss": {"type": "bool", "default": False},
     "maximum_lag": {"type": "int", "default": 30},
+    "override": OVERRIDE,
 }
 
 
@@ -133,6 +148,7 @@ def main() -> None:
         pairs = find_pairs(options["instances"], options["addresses"], ports)
         if options["instance"] or options["operation"] != "find":
             pairs = [pair_of(pairs, options["instance"])]
+        wanted = override(options)
     except InvalidInput as error:
         module.fail_json(msg=str(error), pairs=[])
     result: dict[str, Any] = {"pairs": [_plain(pair) for pair in pairs]}
@@ -145,6 +161,7 @@ def main() -> None:
         options["accept_loss"],
         timedelta(seconds=options["maximum_lag"]),
         [address for answer in options["answers"].values() for address in answer.get("reached", ())],
+        wanted,
     )
     answers = _states(pairs[0], options["answers"])
     decision = decide(options["operation"], pairs[0], answers, wish)

@@ -82,6 +82,19 @@ options:
     description: Why the server is fenced.
     type: str
     default: ""
+  override:
+    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
+    type: dict
+    suboptions:
+      by:
+        description: The person.
+        type: str
+      reason:
+        description: The reason.
+        type: str
+      for:
+        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
+        type: str
 attributes:
   check_mode:
     description: Changes nothing and tells what would be done.
@@ -138,6 +151,7 @@ record:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.holdfast.arguments import OVERRIDE, override
 from ansible.module_utils.holdfast.engines.replication import Peer
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.jobs import summary
@@ -166,6 +180,7 @@ ARGUMENTS = {
     "accept_loss": {"type": "bool", "default": False},
     "without_writes": {"type": "float"},
     "reason": {"type": "str", "default": ""},
+    "override": OVERRIDE,
 }
 
 
@@ -177,6 +192,7 @@ def main() -> None:
     peer = Peer(password=options.pop("password"), **options.pop("peer"))
     empty = {"actions": [], "position": "", "details": {}, "record": {}}
     try:
+        options["override"] = override(options)
         outcome, record = act(
             name,
             Request(peer=peer, **options),

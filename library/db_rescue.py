@@ -59,6 +59,19 @@ options:
     description: Whether to wait for a running job of the same instance, an hour at most, instead of failing at once.
     type: bool
     default: false
+  override:
+    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
+    type: dict
+    suboptions:
+      by:
+        description: The person.
+        type: str
+      reason:
+        description: The reason.
+        type: str
+      for:
+        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
+        type: str
 attributes:
   check_mode:
     description: Returns the plan and changes nothing.
@@ -111,6 +124,7 @@ text:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import rescue, rescue_plan
+from ansible.module_utils.holdfast.arguments import OVERRIDE, override
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.model import Instance
@@ -141,6 +155,7 @@ ARGUMENTS = {
     "replace": {"type": "bool", "default": False},
     "confirm": {"type": "str", "default": ""},
     "wait": {"type": "bool", "default": False},
+    "override": OVERRIDE,
 }
 
 
@@ -150,6 +165,7 @@ def main() -> None:
     params = dict(module.params)
     name, wait = params.pop("instance"), params.pop("wait")
     try:
+        params["override"] = override(params)
         request = rescue_plan.make_request(params.pop("kind"), params.pop("name"), **params)
         if module.check_mode:
             plan = rescue.plan(name, request, _prepare)

@@ -222,6 +222,19 @@ options:
       url:
         description: An address of the application that answers with a status of 200 to 299. Asked at the end.
         type: str
+  override:
+    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
+    type: dict
+    suboptions:
+      by:
+        description: The person.
+        type: str
+      reason:
+        description: The reason.
+        type: str
+      for:
+        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
+        type: str
 attributes:
   check_mode:
     description: Returns the plan and changes nothing.
@@ -276,7 +289,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import config, restore, restore_plan
-from ansible.module_utils.holdfast.arguments import INSTANCE, REPOSITORY, given
+from ansible.module_utils.holdfast.arguments import INSTANCE, OVERRIDE, REPOSITORY, given, override
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.inventory import resolve
 from ansible.module_utils.holdfast.logs import configure_logging
@@ -327,6 +340,7 @@ ARGUMENTS = {
             "url": {"type": "str"},
         },
     },
+    "override": OVERRIDE,
 }
 
 
@@ -371,6 +385,7 @@ def _request(params: dict[str, Any]) -> Request:
         check=params["check"],
         assertions=tuple(assertions),
         remark=remark,
+        override=override(params),
     )
 
 

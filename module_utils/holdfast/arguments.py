@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import guard
+from .guard import Override
+
 INSTANCE: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "engine": {"type": "str", "required": True},
@@ -41,6 +44,16 @@ REPOSITORY: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "settings": {"type": "dict", "required": True, "options": SETTINGS},
 }
+OVERRIDE: dict[str, Any] = {
+    "type": "dict",
+    "options": {"by": {"type": "str"}, "reason": {"type": "str"}, "for": {"type": "str"}},
+}
+
+
+def override(options: dict[str, Any]) -> Override | None:
+    """The override of windows that was asked for. Raises InvalidInput for half of one."""
+    found = options.get("override") or {}
+    return guard.wanted(found.get("by"), found.get("reason"), found.get("for"))
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .jobs import run_job, summary
 from .listing import expiry_fields, list_backups, list_records
 from .logs import configure_logging
 from .model import ON_REQUEST, Instance, Job
+from .override_command import add_override
 from .owner import run_as_owner
 from .records import Records
 from .rescue_command import add_rescue
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_restore(add, _print)
     add_rescue(add, _print)
+    add_override(add, _print)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]

@@ -6,12 +6,13 @@ import grp
 import json
 import os
 import pwd
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from .errors import InvalidInput
 from .files import File, read
-from .model import Instance, Job, Keep, Repository, Retention, ServiceLevel
+from .model import Instance, Job, Keep, Repository, Retention, ServiceLevel, Window, WindowKind
 from .units import parse_duration
 
 INSTANCES = "/etc/holdfast/instances"
@@ -93,12 +94,32 @@ def _keep(value: Keep) -> dict[str, Any]:
     return {key: item for key, item in raw.items() if item}
 
 
+def _window(window: Window) -> dict[str, Any]:
+    raw = {name: getattr(window, name) for name in ("name", "time_zone", "start", "reason")}
+    raw.update(kind=str(window.kind), duration=_seconds(window.duration))
+    raw.update({name: getattr(window, name) and getattr(window, name).isoformat() for name in ("end", "first", "last")})
+    return {key: item for key, item in raw.items() if item}
+
+
+def _window_of(raw: dict[str, Any]) -> Window:
+    parsers: dict[str, Callable[[str], Any]] = {
+        "kind": WindowKind,
+        "duration": parse_duration,
+        "end": time.fromisoformat,
+        "first": datetime.fromisoformat,
+        "last": datetime.fromisoformat,
+    }
+    return Window(**{key: parsers[key](item) if key in parsers else item for key, item in raw.items()})
+
+
 def _plain(instance: Instance) -> dict[str, Any]:
     level = instance.service_level
     keep = {
         name: _keep(getattr(level.keep, name)) for name in ("full", "differential", "incremental", "logical", "archive")
     }
     return {
+        # Without any, the file is as it was before there were windows.
+        **({"windows": [_window(item) for item in instance.windows]} if instance.windows else {}),
         "name": instance.name,
         "engine": instance.engine,
         "port": instance.port,
@@ -143,6 +164,7 @@ def _instance(plain: dict[str, Any], secrets: dict[str, Any]) -> Instance:
         socket_directory=plain["socket_directory"],
         options=plain["options"],
         replica_of=plain.get("replica_of", ""),
+        windows=tuple(_window_of(item) for item in plain.get("windows", ())),
         repositories=tuple(
             Repository(item["name"], item["type"], item["settings"], secrets.get(item["name"], {}))
             for item in plain["repositories"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import host, pair, setup
+from . import guard, host, pair, setup
 from .adapters import Adapters
 from .config import STATE, load, render
-from .errors import HoldfastError, NotInstalled
+from .errors import HoldfastError, NotInstalled, Refused
 from .files import File
+from .guard import Override
 from .host import Change, Manifest
 from .model import Instance
 from .owner import run_as_owner
@@ -20,6 +21,7 @@ from .schedulers.base import Scheduler
 from .schedulers.cron import Cron
 from .schedulers.systemd import Systemd
 from .setup import Setup
+from .windows import Work
 
 SCHEDULERS: Mapping[str, Callable[[], Scheduler]] = {"systemd": Systemd, "cron": Cron}
 
@@ -46,6 +48,8 @@ class Plan:
     lacking: dict[str, list[HoldfastError]] = field(default_factory=dict)  # programs that tools of an instance miss
     notes: list[str] = field(default_factory=list)
     configure_only: bool = False
+    override: Override | None = None  # of the windows of instances that are restarted
+    closed: dict[str, str] = field(default_factory=dict)  # why windows forbid a restart now, by instance
 
     def host_diff(self) -> list[dict[str, str]]:
         """Changes of files and jobs, in before and after form."""
@@ -79,16 +83,19 @@ def plan(
     restart: Sequence[str] = (),
     awaiting: Sequence[str] = (),
     configure_only: bool = False,
+    override: Override | None = None,
 ) -> Plan:
     """What the host lacks for these instances. Changes nothing; root runs it.
 
-    ``restart`` names the instances whose server may be restarted where a parameter needs it, ``awaiting`` those whose
-    server a restore will make. ``configure_only`` leaves servers, repositories and schedule alone: what is left lets
-    the runner read backups, and write none. What goes wrong for one instance is in ``failures`` and does not hide what
-    is planned for the others. Raises InvalidInput when the host has no such scheduler, or something that is not
-    Holdfast's is in its place.
+    ``restart`` names the instances whose server may be restarted where a parameter needs it, if its windows or an
+    ``override`` let that begin, ``awaiting`` those whose server a restore will make. ``configure_only`` leaves servers,
+    repositories and schedule alone: what is left lets the runner read backups, and write none. What goes wrong for one
+    instance is in ``failures`` and does not hide what is planned for the others. Raises InvalidInput when the host has
+    no such scheduler, or something that is not Holdfast's is in its place.
     """
     made = Plan(instances, SCHEDULERS[scheduler](), restart, awaiting, Manifest.read(), configure_only=configure_only)
+    made.override = override
+    made.closed = {item.name: guard.judge(item, Work.RESTART, override).problem for item in instances}
     made.scheduler.check()
     _plan_host(made)
     for instance in instances:
@@ -295,6 +302,7 @@ def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures
             diff.extend(found.missing)
             failures.extend(_errors(instance, found))
         if _may_restart(made, instance, found):
+            run_as_owner(instance, partial(guard.use, instance, Work.RESTART, made.override))
             with Adapters(instance) as adapters:
                 adapters.engine.restart()
             diff.append(Change(f"{instance.name}: server", "running\n", "restarted\n", _nothing).diff())
@@ -306,6 +314,10 @@ def _set_up(made: Plan, instance: Instance, diff: list[dict[str, str]], failures
 
 
 def _may_restart(made: Plan, instance: Instance, found: Setup) -> bool:
+    return _wants_restart(made, instance, found) and not made.closed[instance.name]
+
+
+def _wants_restart(made: Plan, instance: Instance, found: Setup) -> bool:
     return bool(found.waiting) and instance.name in made.restart and found.is_primary
 
 
@@ -339,6 +351,9 @@ def _outcome(
             "service_level": instance.service_level.name,
             "notes": found.notes,
         }
+        if _wants_restart(made, instance, found) and made.closed[instance.name]:
+            message = f"{found.restart_sentence(instance.name, 'is not restarted now')}: {made.closed[instance.name]}"
+            failures.append(Refused(message, where=instance.name, remedy="All else was done"))
         if found.waiting and not _may_restart(made, instance, found):
             required.append(
                 {

@@ -158,6 +158,12 @@ class TimeLimitExceeded(HoldfastError):
     code = "time-limit"
 
 
+class WindowClosed(HoldfastError):
+    """The window of the job ended before the job did, and the job was stopped."""
+
+    code = "window-closed"
+
+
 class Interrupted(HoldfastError):
     """The job was stopped by a signal."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .records import Record
+from .records import OVERRIDE, Record
 
 
 @dataclass
@@ -23,7 +23,7 @@ class History:
         """Go through records, oldest first."""
         history = cls()
         for record in records:
-            if "skipped" in record:
+            if "skipped" in record or record["job"] == OVERRIDE:
                 continue  # it neither succeeded nor failed
             history.last[record["job"]] = record
             if record["result"] == "ok":

@@ -9,18 +9,25 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from . import continuity, recovery_order
+from . import continuity, inventory_windows, recovery_order
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .inventory_replicas import replica_issues
-from .model import Instance, Job, Repository
+from .model import Instance, Job, Repository, Window
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
 from .problems import InvalidInventory, Locate, Problem, problem_of
 from .repositories.settings import read_repository, same_place
 from .units import parse_duration
 from .validation import Checker, Issue, Path, did_you_mean
 
-VARIABLES = ("db_instances", "db_service_levels", "db_repositories", "backup_scheduler", *continuity.VARIABLES)
+VARIABLES = (
+    "db_instances",
+    "db_service_levels",
+    "db_repositories",
+    "backup_scheduler",
+    inventory_windows.VARIABLE,
+    *continuity.VARIABLES,
+)
 SCHEDULERS = ("systemd", "cron")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 LOCAL_REPOSITORY = f"{STATE}/repository"  # where documentation and examples put a repository on the host itself
@@ -60,6 +67,7 @@ class _Draft:
     socket_directory: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     replica_of: str = ""
+    windows: tuple[Window, ...] = ()
 
 
 def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
@@ -72,7 +80,11 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
         continuity.note_dependencies(variables, needs, circle, checker)
-        problems.add(host, variables, [*checker.issues, *replica_issues(hosts, host)])
+        problems.add(
+            host,
+            variables,
+            [*checker.issues, *replica_issues(hosts, host), *inventory_windows.scope_issues(hosts, host)],
+        )
     if hosts and not any("db_instances" in variables for variables in hosts.values()):
         problems.found.add(
             Problem("", 0, "all hosts", "db_instances", "", "is missing: no host of the inventory has instances")
@@ -167,6 +179,7 @@ def _instance(draft: _Draft, level: Level, repositories: Mapping[str, Repository
         socket_directory=draft.socket_directory,
         options=draft.options,
         replica_of=draft.replica_of,
+        windows=draft.windows,
     )
 
 
@@ -179,6 +192,7 @@ def _read_host(
     if "backup_scheduler" in variables:
         check.choice(("backup_scheduler",), variables["backup_scheduler"], SCHEDULERS, "scheduler")
     continuity.read(variables, check)
+    windows = _read_windows(variables.get(inventory_windows.VARIABLE, {}), check, levels)
     drafts: list[_Draft] = []
     ports: dict[int, str] = {}
     for index, raw in enumerate(check.sequence(("db_instances",), variables.get("db_instances", ()), "instances")):
@@ -187,6 +201,7 @@ def _read_host(
         if draft is None:
             continue
         drafts.append(draft)
+        _choose_windows(draft, windows, check, (*path, "service_level") if "service_level" in raw else path)
         if draft.name and names.setdefault(draft.name, f"{host} {index}") != f"{host} {index}":
             other = names[draft.name].split()[0] if host else "this host"
             check.note(
@@ -222,6 +237,23 @@ def _read_levels(raw: object, check: Checker) -> dict[str, Level] | None:
         _check_name(("db_service_levels", str(name)), name, check, at_key=True)
         levels[str(name)] = read_level(str(name), value, check, ("db_service_levels", str(name)))
     return levels
+
+
+def _read_windows(
+    raw: object, check: Checker, levels: Mapping[str, Level] | None
+) -> list[inventory_windows.Scoped] | None:
+    for name in raw if isinstance(raw, Mapping) else ():
+        _check_name((inventory_windows.VARIABLE, str(name)), name, check, at_key=True)
+    return inventory_windows.read(raw, check, levels)
+
+
+def _choose_windows(draft: _Draft, scoped: list[inventory_windows.Scoped] | None, check: Checker, at: Path) -> None:
+    level = draft.level
+    if scoped is None or level is None:
+        return
+    draft.windows = inventory_windows.chosen(scoped, draft.name, level.name)
+    for message, valid in inventory_windows.unrunnable(draft.windows, level, draft.name, here=check.rendered):
+        check.note(at, level.name, f"cannot serve this instance: {message}", valid)
 
 
 def _read_repositories(raw: object, check: Checker) -> tuple[list[str] | None, dict[str, Repository]]:

@@ -12,12 +12,22 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-from . import pair, restore_test, work
-from .errors import Busy, ClockWentBack, HoldfastError, Interrupted, InvalidInput, Refused, TimeLimitExceeded
+from . import guard, pair, restore_test, schedule, windows, work
+from .errors import (
+    Busy,
+    ClockWentBack,
+    HoldfastError,
+    Interrupted,
+    InvalidInput,
+    Refused,
+    TimeLimitExceeded,
+    WindowClosed,
+)
+from .guard import Judgement
 from .locks import job_lock
 from .model import ON_REQUEST, Instance, Job
 from .records import Record, Records, finish, open_record
-from .units import format_duration, parse_duration, parse_instant, utcnow
+from .units import format_duration, format_instant, parse_duration, parse_instant, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +69,14 @@ def time_limit(instance: Instance, job: Job) -> timedelta:
         raise InvalidInput(f"time_limit_{job}: {error}", where=instance.name) from None
 
 
-def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work | None = None) -> Record:
+def run_job(
+    instance: Instance, job: Job, *, scheduled: bool = False, on_request: bool = False, call: Work | None = None
+) -> Record:
     """Run one job of an instance to its end and return its record, ``ok`` or ``failed``.
 
-    Must run as the instance's OS user. ``scheduled`` jobs wait for the lock, others fail as busy at once. ``call``
-    replaces the job's own work, for jobs that take arguments.
+    Must run as the instance's OS user. ``scheduled`` jobs wait for the lock, others fail as busy at once; they are
+    bound to the windows of the instance, unless somebody wants this one now (``on_request``). ``call`` replaces the
+    job's own work, for jobs that take arguments.
     """
     records = Records(instance)
     records.reap()
@@ -73,13 +86,18 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
     error: HoldfastError | None = None
     try:
         wait = SCHEDULED_WAIT if scheduled and job is not Job.LOG else timedelta(0)
-        with _limits(instance, job), job_lock(instance, job, wait):
-            _check_clock(instance, records)
-            reason = _rests(instance, job, scheduled)
-            if reason:
-                record["skipped"] = reason
-            else:
-                record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
+        bound = scheduled and not on_request and job not in ON_REQUEST
+        judged = _judge(instance, job, record, bound=bound)
+        if judged.problem:
+            record.update(_postpone(instance, job, judged))
+        else:
+            with _limits(instance, job, judged), job_lock(instance, job, wait):
+                _check_clock(instance, records)
+                reason = _rests(instance, job, scheduled)
+                if reason:
+                    record["skipped"] = reason
+                else:
+                    record.update(_attempt(instance, job, record, call or WORK.get(job, work.take_backup)))
     except HoldfastError as caught:
         error = caught
     except Exception as caught:
@@ -100,6 +118,9 @@ def run_job(instance: Instance, job: Job, *, scheduled: bool = False, call: Work
 def summary(record: Record) -> str:
     """One line that says how a job ended."""
     took = format_duration(timedelta(seconds=record["seconds"]))
+    if "postponed" in record:
+        to = f" to its run at {record['postponed']}" if record["postponed"] else ""
+        return f"{record['instance']}: {record['job']} postponed{to}: {record['skipped']}"
     if "skipped" in record:
         return f"{record['instance']}: {record['job']} skipped: {record['skipped']}"
     if record["result"] == "ok":
@@ -108,6 +129,30 @@ def summary(record: Record) -> str:
     where = "" if error["where"] in ("", record["instance"]) else f" ({error['where']})"
     remedy = f". {error['remedy']}" if error["remedy"] else ""
     return f"{record['instance']}: {record['job']} failed after {took}: {error['what']}{where}{remedy}"
+
+
+def _judge(instance: Instance, job: Job, record: Record, *, bound: bool) -> Judgement:
+    """What windows make of a job, for the record and, where it is bound to them, for what follows."""
+    try:
+        judged = guard.judge(instance, windows.work_of(job))
+    except HoldfastError as error:
+        if bound:
+            raise
+        log.warning("%s: what its windows say of %s is not known: %s", instance.name, job, error)
+        return Judgement()
+    if judged.verdict:
+        record["window"] = judged.fields()
+        if judged.problem and not bound and job not in ON_REQUEST:
+            log.warning("%s: %s goes on outside its windows: %s", instance.name, job, judged.verdict.why)
+    return judged if bound else Judgement()
+
+
+def _postpone(instance: Instance, job: Job, judged: Judgement) -> dict[str, Any]:
+    """What the record of a job says that does not begin now."""
+    assert judged.verdict is not None
+    cron = instance.service_level.schedule.get(job)
+    run = windows.next_run(instance.windows, schedule.parse(cron), utcnow()) if cron else None
+    return {"skipped": judged.verdict.why, "postponed": format_instant(run)}
 
 
 def _rests(instance: Instance, job: Job, scheduled: bool) -> str:
@@ -147,17 +192,24 @@ def _check_clock(instance: Instance, records: Records) -> None:
 
 
 @contextmanager
-def _limits(instance: Instance, job: Job) -> Iterator[None]:
-    """Turn SIGTERM, SIGINT and the time limit into errors, so that every end of a job leaves a record."""
+def _limits(instance: Instance, job: Job, judged: Judgement) -> Iterator[None]:
+    """Turn SIGTERM, SIGINT, the time limit and the end of the window into errors: every end leaves a record."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     limit = time_limit(instance, job)
+    left = judged.closes - utcnow() if judged.closes else limit
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         raise Interrupted(f"stopped by {signal.Signals(number).name}", where=instance.name)
 
     def expire(_number: int, _frame: FrameType | None) -> None:
+        if left < limit and judged.verdict:
+            raise WindowClosed(
+                f"stopped, as {judged.verdict.why}",
+                where=instance.name,
+                remedy="Begin it earlier, give it a longer window, or find out what is slow",
+            )
         raise TimeLimitExceeded(
             f"still running after its time limit of {format_duration(limit)}",
             where=instance.name,
@@ -166,7 +218,7 @@ def _limits(instance: Instance, job: Job) -> Iterator[None]:
 
     handlers = {signal.SIGTERM: interrupt, signal.SIGINT: interrupt, signal.SIGALRM: expire}
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, min(limit, left).total_seconds()))
     try:
         yield
     finally:

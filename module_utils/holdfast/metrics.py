@@ -9,14 +9,16 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from . import forecast
 from .errors import HoldfastError
 from .history import History
-from .model import Instance, Job
+from .model import Instance, Job, WindowKind
 from .records import Record, Records
-from .units import parse_instant
+from .units import parse_instant, utcnow
+from .windows import is_open
 
 HELP: Mapping[str, str] = {
     "holdfast_recoverable_until_timestamp_seconds": "Every change before this moment is in the repository; "
@@ -29,6 +31,8 @@ HELP: Mapping[str, str] = {
     "holdfast_backup_last_success_timestamp_seconds": "End of the newest successful backup.",
     "holdfast_backup_size_bytes": "Size of the database at its newest backup.",
     "holdfast_restore_test_last_success_timestamp_seconds": "End of the newest restore test that met every objective.",
+    "holdfast_maintenance_window_open": "Whether a maintenance window of the instance is open: 1 or 0; absent without "
+    "such a window.",
     "holdfast_job_last_success": "Whether the last run of the job succeeded: 1 or 0.",
     "holdfast_job_last_run_timestamp_seconds": "End of the last run of the job.",
     "holdfast_job_last_duration_seconds": "Duration of the last run of the job.",
@@ -48,14 +52,29 @@ def of_instance(instance: Instance) -> list[Sample]:
     """Every metric of one instance. One whose value is not known is left out."""
     records = Records(instance)
     records.reap()
-    return samples(instance, list(records), forecast.of_instance(instance).seconds)
+    found = samples(instance, list(records), forecast.of_instance(instance).seconds)
+    return [*found, *of_windows(instance, utcnow())]
+
+
+def of_windows(instance: Instance, now: datetime) -> list[Sample]:
+    """Whether the instance is in a maintenance window: alert rules leave it alone then, and no other one."""
+    if not any(window.kind is WindowKind.MAINTENANCE for window in instance.windows):
+        return []
+    with suppress(HoldfastError):  # unknown time zones are told by status, and by every job
+        on = is_open(instance.windows, WindowKind.MAINTENANCE, now)
+        return [Sample("holdfast_maintenance_window_open", _labels_of(instance), float(on))]
+    return []
+
+
+def _labels_of(instance: Instance) -> dict[str, str]:
+    return {"db_instance": instance.name, "engine": instance.engine, "service_level": instance.service_level.name}
 
 
 def samples(instance: Instance, records: Sequence[Record], forecast_seconds: float | None) -> list[Sample]:
     """The metrics that records tell."""
     history = History.read(records)
     level = instance.service_level
-    labels = {"db_instance": instance.name, "engine": instance.engine, "service_level": level.name}
+    labels = _labels_of(instance)
     backup = _newest(history.last_ok.get(job) for job in _PHYSICAL)
     measured = forecast.measurements(records)
     log = history.last_ok.get(str(Job.LOG))

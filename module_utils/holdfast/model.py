@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import Enum
 
 from .errors import InvalidInput
@@ -117,6 +117,37 @@ class Repository:
         return self.secrets["passphrase"]
 
 
+class WindowKind(str, Enum):
+    """What a window is for; docs/windows.md says which work each kind lets in or keeps out."""
+
+    MAINTENANCE = "maintenance"
+    LOW_IMPACT = "low_impact"
+    BLACKOUT = "blackout"
+    FREEZE = "freeze"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Window:
+    """A time at which work of some kind may or may not begin, by the clock of a time zone.
+
+    It recurs, from every ``start`` for a ``duration`` or until an ``end`` by the clock, or it comes once, from
+    ``first`` until ``last``.
+    """
+
+    name: str
+    kind: WindowKind
+    time_zone: str
+    start: str = ""  # five-field cron expression
+    duration: timedelta | None = None
+    end: time | None = None
+    first: datetime | None = None  # naive, as the clock shows it
+    last: datetime | None = None
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class Instance:
     """One database server process on one host: a PostgreSQL cluster, a MariaDB server."""
@@ -132,6 +163,7 @@ class Instance:
     socket_directory: str = ""  # empty means the engine's default on this system
     options: Mapping[str, str] = field(default_factory=dict)  # tool options of an advanced user, see docs
     replica_of: str = ""  # the instance that it was made a replica of; which one is primary now, the servers say
+    windows: tuple[Window, ...] = ()  # those that apply to it; without any, everything may begin at any time
 
     def repository(self, name: str) -> Repository:
         """The repository of that name. Raises InvalidInput when the instance has none."""

@@ -99,10 +99,14 @@ class Level:
         rules += [timedelta(days=days) * int(getattr(keep, name)) for name, days in _GFS.items()]
         return max(rules)
 
+    def crons(self, name: str) -> dict[Job, schedule.Cron]:
+        """The schedule of one instance, less its log."""
+        return {job: _cron(text, name, job) for job, text in self.jobs.items()}
+
     def for_instance(self, name: str) -> ServiceLevel:
         """The level of one instance, with every schedule as a cron expression. Call it when nothing was found wrong."""
         rpo, rto = self.rpo or timedelta(0), self.rto or timedelta(0)
-        jobs = {job: str(_cron(text, name, job)) for job, text in self.jobs.items()}
+        jobs = {job: str(cron) for job, cron in self.crons(name).items()}
         interval = log_interval(rpo) if self.log else None
         if interval:
             jobs[Job.LOG] = str(schedule.every(int(interval.total_seconds()) // 60))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Callable
 
 from .errors import InvalidInput
+from .guard import HOW, Override
 from .units import format_bytes, format_duration
 
 Answers = Mapping[str, Mapping[str, Any]]  # of db_replica_info, by the name of the instance
@@ -66,6 +67,7 @@ class Wish:
     accept_loss: bool = False
     maximum_lag: timedelta = timedelta(seconds=30)
     probed: Sequence[str] = ()  # addresses of the primary that still answer somebody
+    override: Override | None = None  # of the windows of both
 
 
 def find_pairs(
@@ -116,7 +118,24 @@ def decide(operation: str, pair: PairOf, answers: Answers, wish: Wish) -> Decisi
     if writable:
         decision.primary, decision.replica = writable[-1], pair.other(writable[-1])
     _DECISIONS[operation](pair, answers, wish, decision)
+    if decision.plan or decision.refusals:
+        _heed_windows(operation, pair, answers, wish, decision)
     return decision
+
+
+def _heed_windows(operation: str, pair: PairOf, answers: Answers, wish: Wish, decision: Decision) -> None:
+    """Each member told what its windows say. A failover is an emergency: it is told and not refused."""
+    for member in pair.members:
+        found = answers[member.name].get("windows") or {}
+        if found.get("allowed", True) or found.get("override"):
+            continue
+        why = f"{member.name}: {found['why']}"
+        if operation == "failover":
+            decision.notes.append(f"{why}. A failover is not bound to that")
+        elif wish.override:
+            decision.notes.append(f"{why}; {wish.override.describe()}")
+        else:
+            decision.refusals.append(f"{why}. {HOW}")
 
 
 def _switchover(_pair: PairOf, answers: Answers, wish: Wish, decision: Decision) -> None:

@@ -22,12 +22,14 @@ from .units import format_instant, parse_instant, utcnow
 
 Record = dict[str, Any]
 
+OVERRIDE = "override"  # the record of a person who lets work through closed windows; no job runs
+
 KEEP_RECORDS = timedelta(days=400)  # a year of evidence and a month to look at it
 KEEP_LOG_RECORDS = timedelta(days=7)  # a log job that went well, every few minutes, is of no interest for longer
 _RESERVED = 8192  # bytes of an announcement: what its removal frees is enough for the record when the disk is full
 
 
-def open_record(instance: Instance, job: Job) -> Record:
+def open_record(instance: Instance, job: str) -> Record:
     """The record of a run that starts now, before anything is known of its end."""
     return {
         "id": os.urandom(8).hex(),

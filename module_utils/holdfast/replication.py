@@ -10,16 +10,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from . import pair
+from . import guard, pair
 from .config import load
 from .engines.registry import replication
 from .engines.replication import Peer, Replication, ReplicationState
-from .errors import HoldfastError, InvalidInput, Refused
+from .errors import HoldfastError, InvalidInput, Refused, RestartRequired
+from .guard import Judgement, Override
 from .jobs import run_job
 from .model import Instance, Job
 from .owner import Ask, run_as_owner, run_with_root
 from .records import Record, Records
 from .units import format_bytes, format_duration, format_instant, utcnow
+from .windows import Work
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Request:
     accept_loss: bool = False
     without_writes: float | None = None
     reason: str = ""
+    override: Override | None = None  # of the windows of the instance
 
 
 @dataclass
@@ -77,6 +80,7 @@ def _look(name: str) -> dict[str, Any]:
         "answers": False,
         "writable": False,
         "role": "",
+        "windows": guard.judge(instance, Work.DESTRUCTIVE).fields(),
     }
     server = replication(instance, known.peer if known else Peer("", "", 0))
     try:
@@ -160,6 +164,8 @@ def _to_follow(instance: Instance, request: Request) -> Outcome:
 
 def _run(instance: Instance, record: Record, *, request: Request, ask: Ask, outcome: Outcome) -> dict[str, Any]:
     record["replication"] = {"action": request.action, "peer": request.peer.name}
+    if request.override:
+        guard.use(instance, Work.DESTRUCTIVE, request.override, record)
     server = replication(instance, request.peer, ask)
     try:
         ACTIONS[request.action](instance, server, request, outcome)
@@ -175,7 +181,13 @@ def _prepare(instance: Instance, server: Replication, request: Request, outcome:
     known = pair.read(instance)
     # Remembered first: what is prepared for it is found again by whoever looks.
     pair.write(instance, pair.Pair(request.peer, known.role if known else "", known.since if known else ""))
-    outcome.actions = server.prepare(change=True, restart=request.restart)
+    judged = guard.judge(instance, Work.RESTART, request.override) if request.restart else Judgement()
+    try:
+        outcome.actions = server.prepare(change=True, restart=request.restart and not judged.problem)
+    except RestartRequired as error:
+        if not judged.problem:
+            raise
+        raise Refused(f"{error.what}, and {judged.problem}", where=instance.name, remedy="All else was done") from None
     outcome.changed = True
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+from . import guard
 from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Rescue, Rescuer
@@ -24,6 +25,7 @@ from .records import Record
 from .rescue_plan import Plan, Request, Source, last_seen, make_plan, scratch_root, source_fields, sources
 from .tools.base import Restored
 from .units import format_bytes, format_instant
+from .windows import Work
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ def run(instance: Instance, record: Record, *, request: Request) -> dict[str, An
                 where=instance.name,
                 remedy="Nothing was changed. See the plan with --plan",
             )
+        if request.replace:
+            guard.use(instance, Work.DESTRUCTIVE, request.override, record)
         if planned.source and not planned.source.is_dump:
             planned.notes.extend(_save_log(adapters))
         phases: dict[str, float] = {}

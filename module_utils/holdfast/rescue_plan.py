@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import restore_request
+from . import guard, restore_request
 from .adapters import Adapters
 from .errors import HoldfastError
+from .guard import Override
 from .history import History
 from .manifests import backup_fields, read_manifest
 from .model import Backup, Instance, LogRange, Repository, RestoreTarget
@@ -22,6 +23,7 @@ from .restore_plan import Plan as RestorePlan
 from .restore_request import parse_time
 from .tools.base import Tool
 from .units import format_bytes, format_duration, format_instant, utcnow
+from .windows import Work
 
 _SPACE_FACTOR = 1.3  # the restored files, the log replayed over them and what the scratch server writes
 LATEST, NOW = "latest", "now"
@@ -41,6 +43,7 @@ class Request:
     replace: bool = False
     confirm: str = ""
     remarks: tuple[str, ...] = ()  # how times were understood
+    override: Override | None = None  # of the windows of the instance
 
 
 def make_request(
@@ -52,6 +55,7 @@ def make_request(
     deleted_until: str = "",
     replace: bool = False,
     confirm: str = "",
+    override: Override | None = None,
 ) -> Request:
     """A request from text. ``time`` may be ``latest``, ``deleted_until`` may be ``now``. Raises InvalidInput."""
     remarks = []
@@ -70,6 +74,7 @@ def make_request(
         deleted_until=moments[1],
         replace=replace,
         confirm=confirm,
+        override=override,
         remarks=tuple(remark for remark in remarks if remark),
     )
 
@@ -154,6 +159,7 @@ def make_plan(instance: Instance, adapters: Adapters, request: Request) -> Plan:
     else:
         plan.target = rescuer.new_name(plan.part)
     _look_at_request(plan)
+    _look_at_windows(plan, instance)
     if not plan.problems:
         _look_at_sources(plan, instance, adapters)
         _look_at_space(plan, instance)
@@ -250,6 +256,13 @@ def _look_at_request(plan: Plan) -> None:
         plan.problems.append(
             f"{request.confirm!r} does not confirm that the live one is replaced: confirm with {request.name!r}"
         )
+
+
+def _look_at_windows(plan: Plan, instance: Instance) -> None:
+    if plan.request.replace:
+        judged = guard.judge(instance, Work.DESTRUCTIVE, plan.request.override)
+        plan.problems.extend([judged.problem] if judged.problem else [])
+        plan.notes.extend([judged.note] if judged.note else [])
 
 
 def _look_at_sources(plan: Plan, instance: Instance, adapters: Adapters) -> None:

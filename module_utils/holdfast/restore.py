@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from . import restore_place
+from . import guard, restore_place
 from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Staging
@@ -24,6 +24,7 @@ from .restore_plan import Candidate, Plan, candidates, make_plan, version_of_new
 from .restore_request import Assertion, Request
 from .tools.base import Restored, Tool
 from .units import format_instant, utcnow
+from .windows import Work
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         measured["rto_target_seconds"] = level.rto.total_seconds()
         measured["rpo_target_seconds"] = level.rpo.total_seconds()
         _refuse(planned)
+        guard.use(instance, Work.DESTRUCTIVE, request.override, record)
         adapters.engine.close()
         reached = _make_aside(planned, tool, adapters, record, ask)
         _put_in_place(planned, ask)

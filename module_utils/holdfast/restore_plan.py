@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from . import guard
 from .adapters import Adapters
 from .engines.base import Engine, Staging
 from .errors import CorruptBackup, HoldfastError, InvalidInput, RepositoryUnavailable, Unsupported
@@ -19,6 +20,7 @@ from .records import Records
 from .restore_request import Request
 from .tools.base import Tool
 from .units import format_bytes, format_duration, format_instant, utcnow
+from .windows import Work
 
 _SPACE_FACTOR = 1.1  # the restored files and what recovery writes into them
 _LOG_SPACE = 2 << 30  # log that waits at one time to be replayed, at most
@@ -111,6 +113,8 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
     else:
         _look_at_host(plan, adapters)
     plan.estimate_seconds = estimate(source, plan.candidate.backup.size_bytes if plan.candidate else None)
+    if place.data_directory:
+        _look_at_windows(plan)
     return plan
 
 
@@ -230,6 +234,17 @@ def _look_at_server(plan: Plan, adapters: Adapters) -> None:
         plan.problems.append(f"replicas are attached, which would have to be made anew: {_some(plan.replicas)}")
     if plan.clients and not plan.request.disconnect:
         plan.problems.append(f"clients are connected and may write: {_some(plan.clients)}")
+
+
+def _look_at_windows(plan: Plan) -> None:
+    if plan.request.create:
+        return  # there is no server, so nobody can be disturbed: this is an emergency
+    judged = guard.judge(plan.instance, Work.DESTRUCTIVE, plan.request.override)
+    plan.problems.extend([judged.problem] if judged.problem else [])
+    plan.notes.extend([judged.note] if judged.note else [])
+    took = timedelta(seconds=plan.estimate_seconds or 0)
+    if took and judged.closes and not plan.request.override and utcnow() + took > judged.closes:
+        plan.problems.append(f"it takes about {format_duration(took)}, and {judged.note}. {guard.HOW}")
 
 
 def _count_loss(plan: Plan, adapters: Adapters) -> None:

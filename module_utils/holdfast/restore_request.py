@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from .errors import InvalidInput
+from .guard import Override
 from .model import Instance, RestoreTarget
 
 _TARGETS = ("time", "position", "transaction", "point")
@@ -42,6 +43,7 @@ class Request:
     create: bool = False  # make an empty server first where there is none
     assertions: tuple[Assertion, ...] = ()
     remark: str = ""  # how the target was understood
+    override: Override | None = None  # of the windows of the instance
 
 
 def parse_target(given: Mapping[str, str | None]) -> tuple[RestoreTarget, str]:

@@ -26,6 +26,7 @@ _DAY = 24 * 60
 WORDS = ("hourly", "daily", "weekly", "monthly")
 # From 3 to 7 no zone of Europe or America changes its clocks, and the full backups of an ordinary night are done.
 QUIET_HOURS = range(3, 7)
+LONGEST_DELAY = timedelta(minutes=15)  # by which schedulers spread the jobs of a fleet
 CRON_FORM = 'five fields "minute hour day month weekday", for example "0 1 * * *"'
 
 

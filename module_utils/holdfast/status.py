@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import forecast, pair, schedule
+from . import forecast, guard, pair, schedule, windows
 from .adapters import Adapters
-from .errors import Busy, HoldfastError, Refused
+from .errors import Busy, HoldfastError, InvalidInput, Refused
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
@@ -62,10 +63,8 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     _restore_test(history, found)
     _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
-    now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
-    found["next_runs"] = {
-        str(job): format_instant(schedule.parse(cron).next(now).astimezone()) for job, cron in level.schedule.items()
-    }
+    _windows(instance, found)
+    found["next_runs"] = {str(job): _next_run(instance, job, cron, found) for job, cron in level.schedule.items()}
     newest = max(backups, key=lambda item: item.finished, default=None)
     found["last_backup"] = backup_fields(newest) if newest else None
     found["state"] = max((problem["severity"] for problem in found["problems"]), key=SEVERITIES.index, default="ok")
@@ -190,9 +189,9 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
     for scheduled, cron in () if resting else instance.service_level.schedule.items():
         good = history.last_ok.get(str(scheduled))
-        due = schedule.parse(cron).previous((now - OVERDUE_GRACE).replace(tzinfo=None)).astimezone()
+        due = _due(instance, scheduled, cron, now - OVERDUE_GRACE)
         done = parse_instant(good["started"]) if good else None
-        if due > since and (done is None or done < due):
+        if due and due > since and (done is None or done < due):
             ago = format_duration(now - due)
             _problem(found, "critical", f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
 
@@ -209,6 +208,35 @@ def _job(record: Record) -> dict[str, Any]:
 
 def _running(record: Record) -> dict[str, Any]:
     return {"job": record["job"], "started": record["started"], "pid": record["pid"]}
+
+
+def _windows(instance: Instance, found: dict[str, Any]) -> None:
+    found["windows"] = guard.report(instance)
+    if found["windows"]:
+        found["notes"].extend(found["windows"]["notes"])
+        if found["windows"]["error"]:
+            _problem(found, "critical", f"no job but the log runs: {found['windows']['error']}")
+
+
+def _is_bound(instance: Instance, job: Job) -> bool:
+    return bool(instance.windows) and job is not Job.LOG
+
+
+def _next_run(instance: Instance, job: Job, cron: str, found: dict[str, Any]) -> str | None:
+    if _is_bound(instance, job):
+        lost = found["windows"]["error"]
+        return None if lost else format_instant(windows.next_run(instance.windows, schedule.parse(cron), utcnow()))
+    now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
+    return format_instant(schedule.parse(cron).next(now).astimezone())
+
+
+def _due(instance: Instance, job: Job, cron: str, before: datetime) -> datetime | None:
+    """When a job should have begun last. A run that its windows postponed was not due."""
+    if _is_bound(instance, job):
+        with suppress(InvalidInput):  # time zones are missing, which is told as such
+            return windows.last_run(instance.windows, schedule.parse(cron), before)
+        return None
+    return schedule.parse(cron).previous(before.replace(tzinfo=None)).astimezone()
 
 
 def _restore_test(history: History, found: dict[str, Any]) -> None:

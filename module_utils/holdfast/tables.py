@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from .model import Job
+from .records import OVERRIDE
 from .units import format_bytes, format_duration, parse_instant, utcnow
 
 
@@ -144,7 +145,10 @@ def records(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def _outcome(record: Mapping[str, Any]) -> str:
     if "skipped" in record:
-        return f"skipped: {record['skipped']}"
+        return f"{'postponed' if 'postponed' in record else 'skipped'}: {record['skipped']}"
+    if record["job"] == OVERRIDE:
+        granted = record["override"]
+        return f"by {granted['by']} until {granted['until']}: {granted['reason']}"
     if "replication" in record:
         return "; ".join(record["replication"].get("actions", ()))
     if "backup" in record:

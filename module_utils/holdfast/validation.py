@@ -40,7 +40,7 @@ class Checker:
 
     def __init__(self, *, rendered: bool) -> None:
         self.issues: list[Issue] = []
-        self._rendered = rendered
+        self.rendered = rendered
 
     def note(self, path: Path, value: object, message: str, valid: str = "", *, at_key: bool = False) -> None:
         """Remember a mistake and go on."""
@@ -48,7 +48,7 @@ class Checker:
 
     def is_template(self, value: object) -> bool:
         """Whether only the host can tell what the value will be."""
-        return not self._rendered and isinstance(value, str) and ("{{" in value or "{%" in value)
+        return not self.rendered and isinstance(value, str) and ("{{" in value or "{%" in value)
 
     def mapping(
         self, path: Path, value: object, known: Collection[str] | None = None, required: Sequence[str] = ()
@@ -101,7 +101,7 @@ class Checker:
         """A whole number from ``low`` to ``high``."""
         if self.is_template(value):
             return None
-        number = int(value) if self._rendered and isinstance(value, str) and value.isdigit() else value
+        number = int(value) if self.rendered and isinstance(value, str) and value.isdigit() else value
         if (
             not isinstance(number, int)
             or isinstance(number, bool)

@@ -12,10 +12,10 @@ from ..files import File
 from ..jobs import time_limit
 from ..model import Instance, Job
 from ..runner import COMMAND
+from ..schedule import LONGEST_DELAY
 
 # The runner ends a job at its time limit; what still runs after this is the runner itself, stuck.
 GRACE = timedelta(minutes=5)
-LONGEST_DELAY = timedelta(minutes=15)
 
 _ARGUMENTS: Mapping[Job, tuple[str, ...]] = {
     Job.VERIFY: ("verify",),

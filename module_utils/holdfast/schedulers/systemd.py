@@ -10,8 +10,8 @@ from .. import process
 from ..errors import InvalidInput
 from ..files import File
 from ..model import Instance, Job
-from ..schedule import on_calendar, parse
-from .base import LONGEST_DELAY, ScheduledJob, scheduled_jobs
+from ..schedule import LONGEST_DELAY, on_calendar, parse
+from .base import ScheduledJob, scheduled_jobs
 
 DIRECTORY = "/etc/systemd/system"
 _STAMPS = "/var/lib/systemd/timers"

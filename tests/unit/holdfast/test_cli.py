@@ -6,14 +6,15 @@ import json
 import os
 import pwd
 import subprocess
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from ansible.module_utils.holdfast import cli, config, files, jobs, listing, logs, restore_test, status, work
 from ansible.module_utils.holdfast.completion import BASH
 from ansible.module_utils.holdfast.errors import RepositoryFull, ServerUnavailable
 from ansible.module_utils.holdfast.locks import job_lock
-from ansible.module_utils.holdfast.model import Job
+from ansible.module_utils.holdfast.model import Job, Window, WindowKind
 from fakes import FakeAdapters, instance
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -113,7 +114,38 @@ def test_metrics_are_printed_or_written(orders, adapters, capsys, tmp_path):
     assert {"name", "labels", "value"} == set(json.loads(capsys.readouterr().out)[0])
 
 
-@pytest.mark.parametrize("command", ["", "backup", "list", "status", "verify", "expire", "restore-test", "records"])
+OVERRIDE = ["override", "orders", "--reason", "disk", "--by", "Dana"]
+
+
+@pytest.fixture
+def frozen(orders):
+    freeze = Window("year-end", WindowKind.FREEZE, "UTC", first=datetime(2020, 1, 1), last=datetime(2099, 1, 1))
+    found = replace(orders, windows=(freeze,))
+    plain, _ = config.render(found)
+    with open(plain.path, "w", encoding="utf-8") as stream:
+        stream.write(plain.content)
+    return found
+
+
+def test_an_override_is_put_in_force_and_told(frozen, adapters, capsys):
+    assert cli.main([*OVERRIDE, "--for", "30m"]) == 0
+    assert "orders: windows are overridden by Dana until" in capsys.readouterr().out
+    assert cli.main([*OVERRIDE, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["orders"]["override"]["reason"] == "disk"
+    cli.main(["status"])
+    assert "note: windows are overridden by Dana" in capsys.readouterr().out
+
+
+def test_an_override_of_nothing_or_by_nobody_is_refused(orders, adapters, capsys):
+    assert cli.main(OVERRIDE) == 2
+    assert "has no maintenance windows" in capsys.readouterr().err
+    assert cli.main(["override", "orders", "--reason", " ", "--by", "Dana"]) == 2
+    assert "has no reason" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", ["", "override", "backup", "list", "status", "verify", "expire", "restore-test", "records"]
+)
 def test_help_has_an_example(capsys, command):
     with pytest.raises(SystemExit) as ended:
         cli.main([*command.split(), "--help"])

@@ -2,6 +2,8 @@ import grp
 import json
 import os
 import pwd
+from dataclasses import replace
+from datetime import datetime
 from types import SimpleNamespace
 
 import fakes
@@ -9,7 +11,9 @@ import pytest
 from ansible.module_utils.holdfast import config, converge, host, runner, setup
 from ansible.module_utils.holdfast.errors import InvalidInput, NotInstalled, ServerUnavailable
 from ansible.module_utils.holdfast.files import File
-from ansible.module_utils.holdfast.model import Job, Marker, Repository, Setting
+from ansible.module_utils.holdfast.guard import Override
+from ansible.module_utils.holdfast.model import Job, Marker, Repository, Setting, Window, WindowKind
+from ansible.module_utils.holdfast.records import Records
 from ansible.module_utils.holdfast.schedulers import cron, systemd
 
 SECRETS = ("s3cret-local", "s3cret-tool", "s3cret-old")
@@ -435,6 +439,30 @@ def test_check_mode_says_that_it_would_restart(lab):
     assert {"orders: server"} == {part["after_header"] for part in outcome.diff}
     assert outcome.notes == ["the server of orders would be restarted to change archive_mode (off to on)"]
     assert "restarted" not in lab.servers["orders"].done
+
+
+FREEZE = Window("year-end", WindowKind.FREEZE, "UTC", first=datetime(2020, 1, 1), last=datetime(2099, 1, 1))
+
+
+def test_a_named_restart_outside_its_window_is_refused_and_all_else_is_done(lab):
+    frozen = replace(lab.instance(), windows=(FREEZE,))
+    for outcome in (lab.check(frozen, restart=["orders"]), lab.run(frozen, restart=["orders"])):
+        [failure] = outcome.failures
+        assert "the server of orders is not restarted now to change archive_mode" in failure.what
+        assert "freeze year-end forbids restart work" in failure.what
+        assert len(outcome.restart_required) == 1
+    assert "restarted" not in lab.servers["orders"].done
+    assert "marker table" in lab.servers["orders"].done
+    assert lab.run(frozen).failures == []
+
+
+def test_an_override_lets_a_restart_through_and_is_on_record(lab):
+    frozen = replace(lab.instance(), windows=(FREEZE,))
+    lab.run(frozen)
+    plan = converge.plan([frozen], "systemd", restart=["orders"], override=Override("Dana", "disk"))
+    assert converge.apply(plan).failures == []
+    assert "restarted" in lab.servers["orders"].done
+    assert [record["override"]["by"] for record in Records(frozen)] == ["Dana"]
 
 
 def test_a_replica_gets_no_marker_table(lab):

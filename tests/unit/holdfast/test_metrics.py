@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 
 import pytest
 from ansible.module_utils.holdfast import metrics
 from ansible.module_utils.holdfast.errors import HoldfastError
-from ansible.module_utils.holdfast.model import Job
+from ansible.module_utils.holdfast.model import Job, Window, WindowKind
+from ansible.module_utils.holdfast.units import parse_instant, utcnow
 from fakes import instance, service_level
 
 LINE = re.compile(r'[a-z_]+\{([a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\} -?[0-9.]+')
@@ -81,9 +83,30 @@ def test_what_is_not_known_is_absent(tmp_path):
     assert names == {"holdfast_rpo_target_seconds", "holdfast_rto_target_seconds"}
 
 
+SUNDAY = Window("sunday", WindowKind.MAINTENANCE, "UTC", start="0 2 * * 0", duration=timedelta(hours=4))
+NIGHTS = Window("nights", WindowKind.LOW_IMPACT, "UTC", start="0 0 * * *", duration=timedelta(hours=24))
+
+
+@pytest.mark.parametrize(
+    ("windows", "at", "expected"),
+    [
+        ((SUNDAY,), "2026-11-29T03:00:00Z", [1.0]),
+        ((SUNDAY,), "2026-11-29T07:00:00Z", [0.0]),
+        ((NIGHTS,), "2026-11-29T03:00:00Z", []),
+        ((), "2026-11-29T03:00:00Z", []),
+    ],
+)
+def test_a_maintenance_window_is_seen_by_alert_rules(tmp_path, windows, at, expected):
+    found = metrics.of_windows(instance(tmp_path, windows=windows), parse_instant(at))
+    assert [one.value for one in found] == expected
+    assert all(one.labels["db_instance"] == "orders" for one in found)
+
+
 def test_every_metric_has_help_and_type_once_and_every_line_is_well_formed(tmp_path):
     odd = instance(tmp_path, name='or"de\\rs\n')
-    text = metrics.render([*metrics.samples(instance(tmp_path), RECORDS, 60.0), *metrics.samples(odd, RECORDS, 60.0)])
+    both = [*metrics.samples(instance(tmp_path), RECORDS, 60.0), *metrics.samples(odd, RECORDS, 60.0)]
+    both += metrics.of_windows(instance(tmp_path, windows=(SUNDAY,)), utcnow())
+    text = metrics.render(both)
     lines = text.splitlines()
     for name in metrics.HELP:
         assert sum(line.startswith(f"# HELP {name} ") for line in lines) == 1

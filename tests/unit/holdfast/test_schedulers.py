@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import fakes
 import pytest
-from ansible.module_utils.holdfast import process
+from ansible.module_utils.holdfast import process, schedule
 from ansible.module_utils.holdfast.errors import InvalidInput
 from ansible.module_utils.holdfast.model import Job
 from ansible.module_utils.holdfast.schedulers import base, cron, systemd
@@ -62,7 +62,7 @@ def test_a_delay_is_the_same_every_time_bounded_and_none_for_the_log():
     delays = {job.job: job.delay for job in base.scheduled_jobs(orders())}
     assert delays == {job.job: job.delay for job in base.scheduled_jobs(orders())}
     assert delays.pop(Job.LOG) == timedelta(0)
-    assert all(timedelta(0) <= delay < base.LONGEST_DELAY for delay in delays.values())
+    assert all(timedelta(0) <= delay < schedule.LONGEST_DELAY for delay in delays.values())
     assert len(set(delays.values())) > 1
     timer = unit(orders(), "holdfast-orders-full.timer")
     assert "\nFixedRandomDelay=true\n" in timer

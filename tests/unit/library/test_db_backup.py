@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 from ansible.module_utils.holdfast import converge
@@ -25,7 +26,8 @@ def host(monkeypatch):
     class Host:
         outcome = converge.Outcome(DIFF, {"orders": {"version": "15.1"}}, [], ["a note"], [])
 
-        def plan(self, instances, scheduler, *, restart, awaiting, configure_only):
+        def plan(self, instances, scheduler, *, restart, awaiting, configure_only, override):
+            self.override = override
             self.asked = (list(instances), scheduler, restart, awaiting)
             self.configure_only = configure_only
             return "plan"
@@ -50,6 +52,18 @@ def test_a_pass_tells_what_it_changed(run, host, check_mode):
     assert host.applied is not check_mode
     assert (result["changed"], result["diff"], result["notes"]) == (True, DIFF, ["a note"])
     assert result["instances"] == {"orders": {"version": "15.1"}}
+
+
+def test_windows_and_their_override_reach_the_host(run, host):
+    window = {"kind": "maintenance", "time_zone": "UTC", "start": "0 2 * * 0", "duration": "4h"}
+    run(db_backup.main, **OPTIONS, windows={"sunday": window}, override={"by": "Dana", "reason": "disk", "for": "30m"})
+    assert [item.name for item in host.asked[0][0].windows] == ["sunday"]
+    assert (host.override.by, host.override.reason, host.override.lasting) == ("Dana", "disk", timedelta(minutes=30))
+
+
+def test_half_an_override_is_refused(run, host):
+    result = run(db_backup.main, **OPTIONS, override={"by": "Dana", "reason": ""})
+    assert "an override needs a person and a reason, and has no reason" in result["msg"]
 
 
 def test_options_become_instances(run, host):

@@ -17,7 +17,8 @@ def host(monkeypatch):
             self.ran = []
             self.failing = {}
 
-        def run_job(self, instance, job, *, scheduled):
+        def run_job(self, instance, job, *, scheduled, on_request):
+            assert on_request  # what a playbook runs, a person wants now: windows warn and do not postpone it
             self.ran.append((instance, job, scheduled))
             error = self.failing.get(instance)
             return {**OK, "instance": instance, **({"result": "failed", "error": error} if error else {})}

@@ -95,7 +95,7 @@ def test_a_playbook_is_hosts_and_roles_that_exist(path):
 def test_every_system_has_the_packages_of_every_engine_and_scheduler(path):
     packages = load(path)["__backup_packages"]
     schedulers = specification(ROOT / "roles" / "backup")["main"]["options"]["backup_scheduler"]["choices"]
-    assert {"common", *catalog.supported(), *schedulers} == set(packages)
+    assert {"common", "windows", *catalog.supported(), *schedulers} == set(packages)
 
 
 def test_choices_of_roles_are_those_of_the_package():
