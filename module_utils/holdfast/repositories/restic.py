@@ -37,6 +37,7 @@ from .pipes import Command, Outcome, pipeline
 _LOCK_PATIENCE = 120.0  # seconds to wait for another run of restic on the same repository
 _CONNECT_TIMEOUT = 10.0
 _IDS_AT_ONCE = 500  # snapshot ids on one command line
+_REACH = ("endpoint", "region", "uri_style", "ca_file", "host", "user", "port", "private_key_file", "known_hosts_file")
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,8 @@ class Restic:
         mine, others = self.repository, target.repository
         if mine.type != others.type or mine.type == "posix":
             return True
-        reach = ("endpoint", "region", "uri_style", "ca_file", "host", "user", "port", "private_key_file")
         return mine.secrets.get("key_id") == others.secrets.get("key_id") and all(
-            mine.settings.get(name) == others.settings.get(name) for name in reach
+            mine.settings.get(name) == others.settings.get(name) for name in _REACH
         )
 
     def copy(self, snapshots: Sequence[str], target: Restic) -> None:
@@ -343,7 +343,8 @@ def location(instance: str, repository: Repository) -> tuple[str, list[str]]:
         words = ["ssh", "-i", settings["private_key_file"], "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
         if settings.get("known_hosts_file"):
-            words += ["-o", f"UserKnownHostsFile={settings['known_hosts_file']}"]
+            known = settings["known_hosts_file"]  # that file alone, as pgBackRest takes it
+            words += ["-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null"]
         command = shlex.join([*words, target, "-s", "sftp"])
         path = os.path.join(settings["path"], "restic", instance)
         return f"sftp:{target}:{path}", ["-o", f"sftp.command={command}"]

@@ -181,6 +181,13 @@ GARBLED = (
             "ERROR: [039]: HTTP request failed with 403 (Forbidden):\n       *** Path/Query ***: GET /b",
             "AccessDenied",
         ),
+        (
+            101,
+            "ERROR: [101]: known hosts failure: 'h' mismatch in known hosts files: LIBSSH2_KNOWNHOST_CHECK_MISMATCH",
+            "AccessDenied",
+        ),
+        (101, "ERROR: [101]: public key authentication failed: libssh2 error [-18]", "AccessDenied"),
+        (101, "ERROR: [101]: libssh2 handshake failed: libssh2 error [-43]", "RepositoryUnavailable"),
         (39, "ERROR: [039]: HTTP request failed with 404 (Not Found):", "RepositoryUnavailable"),
         (64, "ERROR: [064]: unable to write '/b/x': [28] No space left on device", "RepositoryFull"),
         (
