@@ -80,7 +80,10 @@ def repository_options(repository: Repository, number: int, version: Version) ->
     elif repository.type == "sftp":
         if version < BLOCK_INCREMENTAL:
             raise Unsupported(
-                "pgbackrest", f"repository {repository.name} of type sftp", "it needs pgBackRest 2.46 or newer"
+                "pgbackrest",
+                f"repository {repository.name} of type sftp",
+                f"it needs pgBackRest 2.46 or newer, this is {'.'.join(map(str, version))}",
+                remedy="Give the instance other repositories",
             )
         options.update(_sftp(repository))
     else:

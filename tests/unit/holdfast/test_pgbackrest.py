@@ -100,7 +100,7 @@ def test_s3_options() -> None:
 
 def test_sftp_needs_a_newer_version() -> None:
     assert config.repository_options(SFTP, 1, (2, 46))["repo1-sftp-host-user"] == "u"
-    with pytest.raises(Unsupported, match=r"2\.46"):
+    with pytest.raises(Unsupported, match=r"needs pgBackRest 2\.46 or newer, this is 2\.45"):
         config.repository_options(SFTP, 1, (2, 45))
 
 
