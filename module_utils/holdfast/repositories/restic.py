@@ -36,6 +36,8 @@ from .pipes import Command, Outcome, pipeline
 
 _LOCK_PATIENCE = 120.0  # seconds to wait for another run of restic on the same repository
 _CONNECT_TIMEOUT = 10.0
+# In this process: an address is asked until it answers, as sshd shuts a host out that often connects for nothing.
+_answered: set[tuple[str, int]] = set()
 _IDS_AT_ONCE = 500  # snapshot ids on one command line
 _REACH = ("endpoint", "region", "uri_style", "ca_file", "host", "user", "port", "private_key_file", "known_hosts_file")
 
@@ -63,7 +65,6 @@ class Restic:
         self.repository = repository
         self._cache = os.path.join(instance.state_directory, "cache")
         self.url, self._options = location(instance.name, repository)
-        self._opened = False
 
     @property
     def where(self) -> str:
@@ -307,7 +308,7 @@ class Restic:
     def _require_reachable(self) -> None:
         # restic itself tries for a quarter of an hour before it says that nobody answers.
         address = endpoint(self.repository)
-        if address is None or self._opened:
+        if address is None or address in _answered:
             return
         try:
             socket.create_connection(address, _CONNECT_TIMEOUT).close()
@@ -317,7 +318,7 @@ class Restic:
                 where=self.where,
                 remedy="Check the network, the firewall and the storage service; the job tries again by itself",
             ) from None
-        self._opened = True
+        _answered.add(address)
 
     def _error(self, outcome: Outcome) -> HoldfastError:
         stage = outcome.failed or outcome.stages[-1]
