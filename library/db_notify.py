@@ -66,7 +66,11 @@ options:
         type: str
         default: ""
       password:
-        description: Password of that user.
+        description: Password of that user. It is sent to a server only that proves its name.
+        type: str
+        default: ""
+      ca_file:
+        description: Certificate authority of the server on the control host; default those that the host trusts.
         type: str
         default: ""
   facts:
@@ -142,6 +146,7 @@ MAIL_SERVER = {
     "sender": {"type": "str", "required": True},
     "user": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "ca_file": {"type": "str", "default": ""},
 }
 ARGUMENTS = {
     "phase": {

@@ -37,10 +37,11 @@ _PLAN = ("organisation", "system", "description", "impact", "owner", "reviewed",
 _CONTACT = ("name", "phone", "mail", "duties", "deputies", "calls", "declares", "vendor")
 _SITE = ("address", "type", "alternate", "access", "network")
 _MESSAGE = ("tell", "mail", "webhook", "message")
-_MAIL_SERVER = ("server", "port", "sender", "user", "password")
+_MAIL_SERVER = ("server", "port", "sender", "user", "password", "ca_file")
 _BUSINESS = ("owner", "impact", "mtd", "mbco", "workaround")
 
 _ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+|[^@\s,;<>]+@localhost")
+_ABSOLUTE = re.compile(r"/[^\0\n]+")
 _PHONE = re.compile(r".*[0-9].*")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _WORD_FORM = "a lower-case letter, then up to 39 lower-case letters, digits and hyphens"
@@ -313,6 +314,7 @@ def _read_mail(raw: object, check: Checker) -> None:
     _text(given, "server", check, path, "the name or address of a mail server")
     _text(given, "sender", check, path, "a mail address", _ADDRESS)
     _text(given, "user", check, path, "the name of a user")
+    _text(given, "ca_file", check, path, "an absolute path", _ABSOLUTE)
     if not empty(given.get("port")):
         check.whole((*path, "port"), given["port"], 1, 65535)
     if not empty(given.get("password")) and not isinstance(given["password"], str):

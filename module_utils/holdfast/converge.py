@@ -380,7 +380,8 @@ def _errors(instance: Instance, found: Setup) -> list[HoldfastError]:
 
 
 def _named(error: HoldfastError, instance: str) -> HoldfastError:
-    error.where = error.where or instance
+    if instance not in error.where:
+        error.where = f"{instance}, {error.where}" if error.where else instance
     return error
 
 

@@ -35,13 +35,14 @@ class Message:
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mail is handed in. With a password the server must prove who it is."""
+    """Where mail is handed in. With a password the server must prove who it is: ``ca_file`` is who vouches for it."""
 
     server: str
     sender: str
     port: int = 25
     user: str = ""
     password: str = field(default="", repr=False)
+    ca_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,18 +136,22 @@ def _mail(sender: str, to: Sequence[str], message: Message) -> EmailMessage:
 
 
 def _connect(server: MailServer, timeout: float) -> smtplib.SMTP:
-    context = ssl.create_default_context()
-    if not server.password:
-        # Opportunistic encryption, as between mail servers (RFC 7435): without a secret, delivery counts for more.
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     if server.port == _SMTPS:
-        return smtplib.SMTP_SSL(server.server, server.port, timeout=timeout, context=context)
+        return smtplib.SMTP_SSL(server.server, server.port, timeout=timeout, context=_context(server))
+    try:
+        return _greet(server, timeout, encrypt=True)
+    except (ssl.SSLError, smtplib.SMTPResponseException):
+        if server.password:
+            raise
+    return _greet(server, timeout, encrypt=False)
+
+
+def _greet(server: MailServer, timeout: float, *, encrypt: bool) -> smtplib.SMTP:
     connection = smtplib.SMTP(server.server, server.port, timeout=timeout)
     try:
         connection.ehlo()
-        if connection.has_extn("starttls"):
-            connection.starttls(context=context)
+        if encrypt and connection.has_extn("starttls"):
+            connection.starttls(context=_context(server))
             connection.ehlo()
         elif server.password:
             raise smtplib.SMTPException("offers no encryption, so the password is not sent")  # noqa: TRY301
@@ -154,6 +159,19 @@ def _connect(server: MailServer, timeout: float) -> smtplib.SMTP:
         connection.close()
         raise
     return connection
+
+
+def _context(server: MailServer) -> ssl.SSLContext:
+    if not server.password:
+        # Opportunistic encryption, as between mail servers (RFC 7435): without a secret, delivery counts for more.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        return ssl.create_default_context(cafile=server.ca_file or None)
+    except OSError as error:
+        raise ValueError(f"ca_file {server.ca_file}: {error.strerror or error}") from None
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:

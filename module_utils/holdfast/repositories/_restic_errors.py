@@ -42,6 +42,19 @@ _MEANINGS: list[tuple[str, type[HoldfastError], str, str]] = [
         "no space is left",
         "Free space or enlarge the storage; then run the job again, the backups in it are not harmed",
     ),
+    # What ssh says names files, which must not be taken for those of the repository.
+    (
+        r"Host key verification failed",
+        AccessDenied,
+        "its host key is not the one that is known",
+        "Compare the host key with known_hosts_file, or with /etc/ssh/ssh_known_hosts where none is set",
+    ),
+    (
+        r"Permission denied \([a-z,-]*publickey|Too many authentication failures",
+        AccessDenied,
+        "the storage refuses the private key",
+        "Its owner must be the instance's OS user, and the account of the repository must know its public half",
+    ),
     (
         (
             r"ciphertext verification failed|invalid data returned|hash does not match|does not match id"
@@ -55,13 +68,10 @@ _MEANINGS: list[tuple[str, type[HoldfastError], str, str]] = [
         "Take a full backup now, to another repository if the storage is failing, and run verify to see what is left",
     ),
     (
-        (
-            r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|Permission denied \(publickey"
-            r"|Host key verification failed"
-        ),
+        r"Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch",
         AccessDenied,
         "the storage refuses the credentials",
-        "Check the repository's user, key_id and key_secret, or the host key and private key",
+        "Check the repository's key_id and key_secret",
     ),
     (
         r"permission denied|read-only file system",

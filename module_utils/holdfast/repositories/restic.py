@@ -37,7 +37,10 @@ from .pipes import Command, Outcome, pipeline
 
 _LOCK_PATIENCE = 120.0  # seconds to wait for another run of restic on the same repository
 _CONNECT_TIMEOUT = 10.0
+# In this process: an address is asked until it answers, as sshd shuts a host out that often connects for nothing.
+_answered: set[tuple[str, int]] = set()
 _IDS_AT_ONCE = 500  # snapshot ids on one command line
+_REACH = ("endpoint", "region", "uri_style", "ca_file", "host", "user", "port", "private_key_file", "known_hosts_file")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,6 @@ class Restic:
         self.repository = repository
         self._cache = os.path.join(instance.state_directory, "cache")
         self.url, self._options = location(instance.name, repository)
-        self._opened = False
 
     @property
     def where(self) -> str:
@@ -211,9 +213,8 @@ class Restic:
         mine, others = self.repository, target.repository
         if mine.type != others.type or mine.type == "posix":
             return True
-        reach = ("endpoint", "region", "uri_style", "ca_file", "host", "user", "port", "private_key_file")
         return mine.secrets.get("key_id") == others.secrets.get("key_id") and all(
-            mine.settings.get(name) == others.settings.get(name) for name in reach
+            mine.settings.get(name) == others.settings.get(name) for name in _REACH
         )
 
     def copy(self, snapshots: Sequence[str], target: Restic) -> None:
@@ -322,7 +323,7 @@ class Restic:
     def _require_reachable(self) -> None:
         # restic itself tries for a quarter of an hour before it says that nobody answers.
         address = endpoint(self.repository)
-        if address is None or self._opened:
+        if address is None or address in _answered:
             return
         try:
             socket.create_connection(address, _CONNECT_TIMEOUT).close()
@@ -332,7 +333,7 @@ class Restic:
                 where=self.where,
                 remedy="Check the network, the firewall and the storage service; the job tries again by itself",
             ) from None
-        self._opened = True
+        _answered.add(address)
 
     def _error(self, outcome: Outcome) -> HoldfastError:
         stage = outcome.failed or outcome.stages[-1]
@@ -358,7 +359,8 @@ def location(instance: str, repository: Repository) -> tuple[str, list[str]]:
         words = ["ssh", "-i", settings["private_key_file"], "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
         if settings.get("known_hosts_file"):
-            words += ["-o", f"UserKnownHostsFile={settings['known_hosts_file']}"]
+            known = settings["known_hosts_file"]  # that file alone, as pgBackRest takes it
+            words += ["-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null"]
         command = shlex.join([*words, target, "-s", "sftp"])
         path = os.path.join(settings["path"], "restic", instance)
         return f"sftp:{target}:{path}", ["-o", f"sftp.command={command}"]

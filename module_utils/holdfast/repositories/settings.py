@@ -53,6 +53,7 @@ _SECRETS: Mapping[str, tuple[str, ...]] = {
 }
 _FOR_PEOPLE = ("escrow",)  # where a copy of the passphrase is kept: the plan prints it, no tool needs it
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {"s3": {"region": "us-east-1", "uri_style": "host"}}
+_UNSET: Mapping[str, str] = {"port": "22"}  # what the tools take where nothing is set
 TYPES = tuple(_SETTINGS)
 
 
@@ -84,8 +85,8 @@ def read_repository(name: str, raw: object, check: Checker, path: Path) -> Repos
 def same_place(one: Repository, other: Repository) -> bool:
     """Whether two repositories would write over each other."""
     keys = {"posix": ("path",), "s3": ("endpoint", "bucket", "prefix"), "sftp": ("host", "port", "path")}[one.type]
-    first = {key: one.settings.get(key, "").strip("/") for key in keys}
-    second = {key: other.settings.get(key, "").strip("/") for key in keys}
+    first = {key: one.settings.get(key, _UNSET.get(key, "")).strip("/") for key in keys}
+    second = {key: other.settings.get(key, _UNSET.get(key, "")).strip("/") for key in keys}
     known = all(first[key] for key in keys if key not in ("port", "prefix"))
     return known and one.type == other.type and first == second
 

@@ -21,6 +21,7 @@ SPOOL = "/var/spool/pgbackrest"
 KEEP_ALL = "9999999"  # the largest number: what goes is decided by Holdfast's retention alone
 
 _CONNECT_SECONDS = 5
+_answered: set[tuple[str, int]] = set()  # addresses that did in this process
 _COMPRESS_LEVELS = {"zst": "3", "lz4": "1", "gz": "6", "bz2": "9"}
 
 
@@ -80,7 +81,10 @@ def repository_options(repository: Repository, number: int, version: Version) ->
     elif repository.type == "sftp":
         if version < BLOCK_INCREMENTAL:
             raise Unsupported(
-                "pgbackrest", f"repository {repository.name} of type sftp", "it needs pgBackRest 2.46 or newer"
+                "pgbackrest",
+                f"repository {repository.name} of type sftp",
+                f"it needs pgBackRest 2.46 or newer, this is {'.'.join(map(str, version))}",
+                remedy="Give the instance other repositories",
             )
         options.update(_sftp(repository))
     else:
@@ -130,7 +134,8 @@ def _sftp(repository: Repository) -> dict[str, str]:
 def check_reachable(repository: Repository) -> None:
     """Raise RepositoryUnavailable when nothing listens at the repository's address.
 
-    pgBackRest itself tries again for minutes, file by file, before it says so.
+    pgBackRest itself tries again for minutes, file by file, before it says so. Each address is asked until it has
+    answered once: sshd shuts a host out that often connects without logging in.
     """
     settings = repository.settings
     if repository.type == "s3":
@@ -139,6 +144,8 @@ def check_reachable(repository: Repository) -> None:
     elif repository.type == "sftp":
         address = (settings["host"], int(settings.get("port", "22")))
     else:
+        return
+    if address in _answered:
         return
     import socket  # for these repositories alone
 
@@ -150,6 +157,7 @@ def check_reachable(repository: Repository) -> None:
             where=f"repository {repository.name}",
             remedy="Check the address, the network and the storage server",
         ) from None
+    _answered.add(address)
 
 
 def _endpoint(text: str) -> tuple[str, int | None]:

@@ -71,6 +71,22 @@ RULES: tuple[Rule, ...] = (
         "Check key_id, key_secret and the rights of that user on the bucket",
     ),
     (
+        r"known hosts failure",
+        AccessDenied,
+        (
+            "Compare the host key with known_hosts_file, or with /etc/ssh/ssh_known_hosts where none is set; all types"
+            " of keys that the host has must be there (ssh-keyscan)"
+        ),
+    ),
+    (
+        r"public key authentication failed",
+        AccessDenied,
+        (
+            "The owner of the private key must be the instance's OS user, and the account of the repository must know"
+            " its public half"
+        ),
+    ),
+    (
         r"Permission denied|Read-only file system|Input/output error|Stale file handle|Transport endpoint|\[047\]",
         RepositoryUnavailable,
         "Check mount, owner and mode of the path",

@@ -131,6 +131,10 @@ class PgBackRest:
         """See the protocol. Without a full backup to build on, pgBackRest takes one, and that is what is returned."""
         if type_ not in TYPES:
             raise Unsupported(self.name, f"a {type_} backup", "it takes full, differential and incremental ones")
+        if self.engine.is_replica():
+            reason = "pgBackRest begins and ends a backup at the primary, which it does not reach from here"
+            remedy = f"Back up its primary; with replica_of in the inventory the jobs of {self.instance.name} rest"
+            raise Unsupported(self.name, "a backup of a replica", reason, remedy=remedy)
         arguments = [f"--type={TYPES[type_]}", "--annotation=made-by=holdfast"]
         label = ""
 

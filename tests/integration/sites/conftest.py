@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.integration.fleet import LAB, ROOT, Database, connect, make_bare, playbook, together, until
+from tests.integration.staging import edited
 
 INVENTORY = ROOT / "molecule" / "sites" / "inventory"
 REMOTE = "dr1"
@@ -104,6 +106,17 @@ def network(state: str) -> None:
 def streams(database: Database) -> bool:
     """Whether a replica receives log, by its own word."""
     return bool((database.status()["replication"] or {}).get("streaming"))
+
+
+@contextmanager
+def on_its_own(replica: Database) -> Iterator[None]:
+    """The runner does not know the pair. A stand-in for a replica that something else has set up."""
+    replica.run("mv %s/pair.json %s/pair.json.kept", replica.state, replica.state)
+    try:
+        with edited(replica, lambda config: config.update(replica_of="")):
+            yield
+    finally:
+        replica.run("mv %s/pair.json.kept %s/pair.json", replica.state, replica.state)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,9 @@ from tests.integration.fleet import Database, together, until
 from tests.integration.sites.conftest import (
     Pair,
     acknowledged,
+    insert,
     network,
+    on_its_own,
     runbook,
     start_writing,
     stop_writing,
@@ -70,6 +72,34 @@ def test_jobs_of_a_replica_rest(pairs: list[Pair]) -> None:
         assert refused["error"]["code"] == "refused"
         assert pair.first.name in refused["error"]["what"]
         assert "skipped" in pair.second.holdfast("backup", "--type", "full", "--scheduled")
+
+
+def test_a_replica_that_is_in_no_pair_is_backed_up_where_the_tool_can(pairs: list[Pair]) -> None:
+    postgresql, mariadb = (pair.second for pair in pairs)
+    with on_its_own(postgresql):
+        record = postgresql.backup("full", code=2)
+        assert record["error"]["code"] == "unsupported"
+        assert "a backup of a replica is not applicable: pgBackRest begins and ends" in record["error"]["what"]
+        assert record["attempts"] == 1
+    with on_its_own(mariadb):
+        full = mariadb.backup("full")
+        first = pairs[1].first
+        first.run(insert(first, "between-backups"))
+        until(lambda: "between-backups" in tokens(mariadb))
+        incremental = mariadb.backup("incremental")
+        assert incremental["backup"]["parent"] == full["backup"]["id"]
+        assert "marker" not in incremental, "a replica takes no row of its own"
+        tested = mariadb.holdfast("restore-test")
+        assert tested["result"] == "ok"
+        assert tested["restore_test"]["backup_id"] == incremental["backup"]["id"]
+        assert tested["restore_test"]["check"]["problems"] == 0
+        assert tested["restore_test"]["rows"] > 4000
+        found = mariadb.status()
+        assert (found["role"], found["replication"]) == ("replica", None)
+        assert found["last_backup"]["id"] == incremental["backup"]["id"]
+        assert found["restore_test"]["result"] == "ok"
+        assert found["problems"] == []
+    assert all(streams(pair.second) for pair in pairs)
 
 
 @contextmanager

@@ -115,6 +115,7 @@ def test_a_complete_inventory_has_neither_problem_nor_gap() -> None:
             "has a placeholder that there is not; valid: a text with $organisation",
         ),
         ("db_mail", {"server": "mx"}, "db_mail.sender: is missing"),
+        ("db_mail", {"server": "mx", "sender": "a@b.c", "ca_file": "ca"}, "db_mail.ca_file: 'ca': is not valid"),
         ("db_mail", {"server": "mx", "sender": "a@b.c", "port": 0}, "db_mail.port: 0: is not valid; valid: 1 to 65535"),
         ("db_sites/berlin/alternate", "berlin", "db_sites.berlin.alternate: 'berlin': is the site itself"),
         ("db_sites/frankfurt/type", "tepid", "unknown type of site; valid: valid are cold, warm, hot, mirrored"),

@@ -247,6 +247,7 @@ def test_a_password_where_none_belongs_is_not_shown() -> None:
         (OFFSITE, {**OFFSITE, "prefix": "two"}, False),
         (SFTP, {**SFTP, "user": "other"}, True),
         (SFTP, {**SFTP, "port": 23}, False),
+        ({**SFTP, "port": 22}, {**SFTP, "port": ""}, True),
         (LOCAL, {**SFTP, "path": "/backup"}, False),
     ],
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import socketserver
+import ssl
+import subprocess
 import threading
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -38,16 +41,55 @@ class Hook(BaseHTTPRequestHandler):
 
 
 class Mail(socketserver.StreamRequestHandler):
+    """Takes mail. With a ``context`` it offers encryption, and takes a login only once it is encrypted."""
+
     refuse = False
+    context: ssl.SSLContext | None = None
+    at_once = False  # encrypted from the first byte
+    starttls = "220 go ahead"
+    password = "s3cret"
     got: list
+    encrypted: list  # for each mail, whether it came encrypted
+    logins: list
 
     def handle(self):
+        try:
+            if self.at_once:
+                self.encrypt()
+            self.serve()
+        except OSError:
+            pass  # a client that does not trust it goes away
+
+    @property
+    def is_encrypted(self):
+        return isinstance(self.request, ssl.SSLSocket)
+
+    def encrypt(self):
+        self.finish()
+        self.request = self.context.wrap_socket(self.request, server_side=True)
+        self.setup()
+
+    def finish(self):
+        super().finish()
+        if self.is_encrypted:
+            self.request.close()
+
+    def serve(self):
         self.say("220 sink")
         to, data = [], b""
         while line := self.rfile.readline():
             verb = line.split()[0].upper() if line.split() else b""
             if verb == b"EHLO":
-                self.say("250 sink")
+                self.say("250-sink")
+                self.say("250 AUTH PLAIN" if self.is_encrypted else "250 STARTTLS" if self.context else "250 HELP")
+            elif verb == b"STARTTLS":
+                self.say(self.starttls)
+                if self.starttls.startswith("220"):
+                    self.encrypt()
+            elif verb == b"AUTH":
+                _, user, password = base64.b64decode(line.split()[2]).decode().split("\0")
+                self.logins.append((user, password, self.is_encrypted))
+                self.say("235 welcome" if password == self.password else "535 who are you")
             elif verb == b"RCPT":
                 to.append(line.split(b":", 1)[1].strip().decode().strip("<>"))
                 self.say("550 no such user" if self.refuse else "250 ok")
@@ -56,6 +98,7 @@ class Mail(socketserver.StreamRequestHandler):
                 while (part := self.rfile.readline()) != b".\r\n":
                     data += part
                 self.got.append((to, message_from_bytes(data, policy=policy.default)))
+                self.encrypted.append(self.is_encrypted)
                 self.say("250 ok")
             elif verb == b"QUIT":
                 self.say("221 bye")
@@ -68,7 +111,7 @@ class Mail(socketserver.StreamRequestHandler):
 
 
 def serving(kind, handler, **changes):
-    own = type("Own", (handler,), {"got": [], **changes})
+    own = type("Own", (handler,), {"got": [], "encrypted": [], "logins": [], **changes})
     server = kind(("127.0.0.1", 0), own)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     return server, own
@@ -205,3 +248,93 @@ def test_a_password_is_not_sent_without_encryption_and_is_in_no_message(mail):
     assert "offers no encryption" in found.error
     assert got == []
     assert "s3cret" not in f"{found} {server!r}"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A certificate that vouches for itself, and what serves with it: of the name localhost and of no other."""
+    directory = tmp_path_factory.mktemp("authority")
+    certificate, key = directory / "ca.pem", directory / "key.pem"
+    name = ["-subj", "/CN=mail", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *name]
+    subprocess.run([*command, "-days", "2", "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return str(certificate), context
+
+
+@pytest.fixture
+def secure(authority):
+    servers = []
+
+    def start(**changes):
+        server, handler = serving(socketserver.TCPServer, Mail, **{"context": authority[1], **changes})
+        servers.append(server)
+        return server.server_address[1], handler
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_mail_is_handed_in_encrypted_with_a_login_to_a_server_that_proves_its_name(secure, authority):
+    port, handler = secure()
+    server = notify.MailServer("localhost", "h@x.org", port, "holdfast", "s3cret", authority[0])
+    assert notify.send_mail(server, ["a@x.org"], MESSAGE) == notify.Delivery("mail", "a@x.org")
+    assert handler.logins == [("holdfast", "s3cret", True)]
+    assert handler.encrypted == [True]
+    assert handler.got[0][1].get_content().strip() == MESSAGE.text
+
+
+def test_encrypted_from_the_first_byte(secure, authority, monkeypatch):
+    port, handler = secure(at_once=True)
+    monkeypatch.setattr(notify, "_SMTPS", port)
+    server = notify.MailServer("localhost", "h@x.org", port, "holdfast", "s3cret", authority[0])
+    assert notify.send_mail(server, ["a@x.org"], MESSAGE).error == ""
+    assert handler.logins == [("holdfast", "s3cret", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "ca_file", "error"),
+    [
+        ("localhost", "", "certificate verify failed"),
+        ("127.0.0.1", "{ca}", "certificate verify failed: IP address mismatch"),
+        ("localhost", "/nonesuch/ca.pem", "ca_file /nonesuch/ca.pem: No such file or directory"),
+        ("localhost", "{empty}", "ca_file {empty}: "),
+    ],
+)
+def test_who_cannot_prove_its_name_gets_no_password(secure, authority, tmp_path, name, ca_file, error):
+    (tmp_path / "empty.pem").touch()
+    paths = {"ca": authority[0], "empty": tmp_path / "empty.pem"}
+    port, handler = secure()
+    server = notify.MailServer(name, "h@x.org", port, "holdfast", "s3cret", ca_file.format(**paths))
+    found = notify.send_mail(server, ["a@x.org"], MESSAGE)
+    assert error.format(**paths) in found.error
+    assert "s3cret" not in str(found)
+    assert (handler.got, handler.logins) == ([], [])
+
+
+def test_a_refused_login_and_a_refused_encryption_are_told(secure, authority):
+    port, handler = secure(password="another")
+    server = notify.MailServer("localhost", "h@x.org", port, "holdfast", "s3cret", authority[0])
+    assert notify.send_mail(server, ["a@x.org"], MESSAGE).error == "localhost refuses the user holdfast"
+    port, handler = secure(starttls="454 no key at hand")
+    server = notify.MailServer("localhost", "h@x.org", port, "holdfast", "s3cret", authority[0])
+    assert "no key at hand" in notify.send_mail(server, ["a@x.org"], MESSAGE).error
+    assert (handler.got, handler.logins) == ([], [])
+
+
+@pytest.mark.parametrize(("starttls", "encrypted"), [("220 go ahead", True), ("454 no key at hand", False)])
+def test_without_a_password_it_is_encrypted_where_that_can_be_had(secure, starttls, encrypted):
+    port, handler = secure(starttls=starttls)
+    server = notify.MailServer("127.0.0.1", "h@x.org", port)
+    assert notify.send_mail(server, ["a@x.org"], MESSAGE).error == ""
+    assert handler.encrypted == [encrypted]
+
+
+def test_a_handshake_that_fails_costs_no_message_without_a_password(secure):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # it has no certificate, so that no cipher fits
+    port, handler = secure(context=context)
+    assert notify.send_mail(notify.MailServer("127.0.0.1", "h@x.org", port), ["a@x.org"], MESSAGE).error == ""
+    assert handler.encrypted == [False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -100,8 +101,25 @@ def test_s3_options() -> None:
 
 def test_sftp_needs_a_newer_version() -> None:
     assert config.repository_options(SFTP, 1, (2, 46))["repo1-sftp-host-user"] == "u"
-    with pytest.raises(Unsupported, match=r"2\.46"):
+    with pytest.raises(Unsupported, match=r"needs pgBackRest 2\.46 or newer, this is 2\.45"):
         config.repository_options(SFTP, 1, (2, 45))
+
+
+def test_an_address_is_asked_until_it_has_answered() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        far = replace(SFTP, settings={**SFTP.settings, "host": "127.0.0.1", "port": str(port)})
+        for _ in range(2):
+            with pytest.raises(errors.RepositoryUnavailable, match=f"127.0.0.1:{port} does not answer"):
+                config.check_reachable(far)
+        server.listen()
+        server.settimeout(0.2)
+        for _ in range(3):
+            config.check_reachable(far)
+        server.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_a_missing_passphrase_is_a_key_error() -> None:
@@ -181,6 +199,13 @@ GARBLED = (
             "ERROR: [039]: HTTP request failed with 403 (Forbidden):\n       *** Path/Query ***: GET /b",
             "AccessDenied",
         ),
+        (
+            101,
+            "ERROR: [101]: known hosts failure: 'h' mismatch in known hosts files: LIBSSH2_KNOWNHOST_CHECK_MISMATCH",
+            "AccessDenied",
+        ),
+        (101, "ERROR: [101]: public key authentication failed: libssh2 error [-18]", "AccessDenied"),
+        (101, "ERROR: [101]: libssh2 handshake failed: libssh2 error [-43]", "RepositoryUnavailable"),
         (39, "ERROR: [039]: HTTP request failed with 404 (Not Found):", "RepositoryUnavailable"),
         (64, "ERROR: [064]: unable to write '/b/x': [28] No space left on device", "RepositoryFull"),
         (

@@ -64,6 +64,19 @@ def local(path: Path, passphrase: str = "correct horse") -> Repository:
         ),
         ("config: Stat: Access Denied.\nIs there a repository at the following location?", 1, errors.AccessDenied),
         ("subprocess ssh: mysql@vault: Permission denied (publickey).", 1, errors.AccessDenied),
+        (
+            (
+                "subprocess ssh: Warning: Identity file /etc/keys/sftp not accessible: No such file or directory\n"
+                "subprocess ssh: mysql@vault: Permission denied (publickey,password).\nFatal: unable to open repository"
+            ),
+            1,
+            errors.AccessDenied,
+        ),
+        (
+            "subprocess ssh: Host key verification failed.\nFatal: unable to start the sftp session, error: EOF",
+            1,
+            errors.AccessDenied,
+        ),
         ("Fatal: unable to open config file: stat /b/config: permission denied", 1, errors.RepositoryUnavailable),
         ("open /b/locks/1: read-only file system", 1, errors.RepositoryUnavailable),
         ("dial tcp 10.0.0.9:443: connect: connection refused", 1, errors.RepositoryUnavailable),
@@ -130,7 +143,7 @@ SFTP = {"host": "vault", "user": "keeper", "path": "/srv", "private_key_file": "
                 "-o",
                 (
                     "sftp.command=ssh -i /k -o BatchMode=yes -o StrictHostKeyChecking=yes -o ServerAliveInterval=30"
-                    " -p 2222 -o UserKnownHostsFile=/h keeper@vault -s sftp"
+                    " -p 2222 -o UserKnownHostsFile=/h -o GlobalKnownHostsFile=/dev/null keeper@vault -s sftp"
                 ),
             ],
             ("vault", 2222),
@@ -223,6 +236,8 @@ def test_one_opening_tells_whether_there_is_a_repository_and_what_it_holds(
         (("s3", S3, {"key_id": "a"}), ("s3", S3, {"key_id": "b"}), False),
         (("s3", S3, {"key_id": "a"}), ("s3", dict(S3, endpoint="elsewhere"), {"key_id": "a"}), False),
         (("sftp", SFTP, {}), ("sftp", dict(SFTP, host="elsewhere"), {}), False),
+        (("sftp", SFTP, {}), ("sftp", dict(SFTP, path="/b"), {}), True),
+        (("sftp", SFTP, {}), ("sftp", dict(SFTP, path="/b", known_hosts_file="/h"), {}), False),
     ],
 )
 def test_copies_only_where_one_run_reaches_both(tmp_path: Path, one: object, other: object, together: bool) -> None:
