@@ -310,10 +310,10 @@ def test_a_backup_is_taken_whatever_becomes_of_the_configuration(tmp_path, monke
     [
         (
             {"files": ["pg_hba.conf"], "parameters": ["jit", "work_mem"], "left_out": {"ssl": "not here"}},
-            ["configuration pg_hba.conf, 2 parameters (jit, work_mem)", "not as it was: ssl: not here"],
+            ["settings pg_hba.conf, 2 parameters (jit, work_mem)", "not as it was: ssl: not here"],
         ),
-        ({"problem": "the backup holds none"}, ["configuration not brought back: the backup holds none"]),
-        ({"differs": {"jit": {}, "work_mem": {}}}, ["configuration differs from the backup's: jit, work_mem"]),
+        ({"problem": "the backup holds none"}, ["settings not brought back: the backup holds none"]),
+        ({"differs": {"jit": {}, "work_mem": {}}}, ["settings differs from the backup's: jit, work_mem"]),
         ({"differs": {}}, []),
         (None, []),
     ],
