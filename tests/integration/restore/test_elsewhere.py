@@ -12,6 +12,7 @@ from tests.integration.restore.ledger import Ledger
 WITH_COPIES = ("-i", str(ROOT / "molecule" / "restore" / "inventory"))
 _REMOVED = """
 pg_dropcluster --stop 17 analytics-copy
+rm -rf /etc/postgresql/17/analytics-copy
 rm -rf /var/lib/postgresql/17/*before-* /var/lib/holdfast/analytics-copy /var/log/holdfast/analytics-copy
 rm -rf {0}/archive/analytics-copy {0}/backup/analytics-copy
 """
