@@ -104,9 +104,14 @@ def differences(saved: Fitted, live: Fitted) -> dict[str, dict[str, str | None]]
     return found
 
 
-def refused_names(words: str, pattern: re.Pattern[str], known: Mapping[str, object]) -> list[str]:
-    """The parameters of ours that a server's parser complains of."""
-    return sorted({name.replace("-", "_") for name in pattern.findall(words)} & {*known})
+def refused_names(words: str, pattern: re.Pattern[str], known: Mapping[str, object]) -> dict[str, str]:
+    """The parameters of ours that a server's parser complains of, with the line in which it does."""
+    found: dict[str, str] = {}
+    for line in words.splitlines():
+        for name in pattern.findall(line):
+            if name.replace("-", "_") in known:
+                found.setdefault(name.replace("-", "_"), line.strip())
+    return found
 
 
 def _meant(text: str) -> list[list[str]]:

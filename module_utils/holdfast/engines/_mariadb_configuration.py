@@ -60,6 +60,9 @@ _SEVERAL = re.compile(r"^(?:loose_)?(?:plugin_load_add|replicate_\w+|binlog_(?:d
 _NAME = re.compile(r"^[a-z][a-z0-9_.]*\Z")
 _SIZE = re.compile(r"^(\d+)([KMGTkmgt]?)\Z")
 _WORDS = re.compile(r"(?:variable|option|to|value for) '?(?:--)?([\w-]+)")
+_ERROR = re.compile(r"\[ERROR\] (?:Buffered error: )?(?:\S*mariadbd: )?(.+)")
+_LIBRARY = re.compile(r"open shared library '(?:[^']*/)?([^'/]+?)(?:\.so)?'")
+_PLUGINS = re.compile(r"^(?:loose_)?plugin_load(?:_add)?$")
 _SHARE = 0.8  # of the memory, that a buffer pool may have
 
 
@@ -109,13 +112,9 @@ class MariaDBConfiguration(MariaDBHost):
             words = run_as_owner(self.instance, self._parser_says)
             if not words:
                 return fitted
-            refused = refused_names(words, _WORDS, fitted.parameters)
-            if not refused:
+            if not drop_refused(fitted, words):
                 os.replace(path, f"{path}.refused")
                 return Fitted(problem=f"the server would not start with it: {process.last_words(words)}")
-            for name in refused:
-                del fitted.parameters[name]
-                fitted.left_out[name] = f"the server does not take it: {process.last_words(words, 1)}"
 
     def recovered_file(self) -> str:
         """The file that a restore into a new server brings its configuration back in; the server reads it last."""
@@ -140,7 +139,9 @@ class MariaDBConfiguration(MariaDBHost):
     def _parser_says(self) -> str:
         """What the server's own parser says against its configuration."""
         result = process.run(["mariadbd", *self._arguments(), "--verbose", "--help"])
-        return (result.stderr or "it gave no reason") if result.returncode else ""
+        if not result.returncode and not _LIBRARY.search(result.stderr):
+            return ""
+        return "\n".join(_ERROR.findall(result.stderr)) or process.last_words(result.stderr)
 
 
 def options(lines: Iterable[str]) -> dict[str, str | None]:
@@ -155,6 +156,24 @@ def options(lines: Iterable[str]) -> dict[str, str | None]:
             value = f"{found[name]}\n{value}"
         found[name] = value if equals else None
     return found
+
+
+def drop_refused(fitted: Fitted, words: str) -> bool:
+    """Leave out what the server's parser complains of; whether that is anything of ours."""
+    lost = {*_LIBRARY.findall(words)}
+    for name, value in list(fitted.parameters.items()):
+        if value and _PLUGINS.match(name):
+            kept = [part for part in re.split(r"[\n;]", value) if not lost & {*re.findall(r"[\w-]+", part)}]
+            if kept != re.split(r"[\n;]", value):
+                fitted.left_out[name] = f"not installed here: {', '.join(sorted(lost))}"
+                fitted.parameters[name] = "\n".join(kept)
+                if not kept:
+                    del fitted.parameters[name]
+    refused = refused_names(words, _WORDS, fitted.parameters)
+    fitted.left_out.update({name: f"the server does not take it: {reason}" for name, reason in refused.items()})
+    for name in refused:
+        del fitted.parameters[name]
+    return bool(refused or lost)
 
 
 def fit(saved: Configuration, host: Here) -> Fitted:

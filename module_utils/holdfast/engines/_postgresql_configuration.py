@@ -69,6 +69,7 @@ _OF_THE_PLACE = frozenset(
 _STEERS_ANOTHER = ("archive_", "primary_", "recovery_end_", "recovery_min_", "recovery_target")
 _LIBRARIES = frozenset({"shared_preload_libraries", "session_preload_libraries", "local_preload_libraries"})
 _WORDS = re.compile(r'parameter "([\w.]+)"')
+_SAYS = re.compile(r"\b(?:LOG|ERROR|FATAL):\s+(.+)")
 # An entry may name a file with more of them.
 _INCLUDED = re.compile(r"^\s*(?:include(?:_dir|_if_exists)?\s+\"?([^\s\"]+)|[^#]*?[\s,]@([^\s,\"]+))")
 _RECOVERED = os.path.join("conf.d", "holdfast-recovered.conf")
@@ -140,17 +141,18 @@ class PostgreSQLConfiguration(PostgreSQLHost):
             if not refused:
                 _take_back(directory)
                 return Fitted(problem=f"the server would not start with it: {process.last_words(words)}")
-            for name in refused:
+            for name, reason in refused.items():
                 del fitted.parameters[name]
-                line = next(line for line in words.splitlines() if f'"{name}"' in line)
-                fitted.left_out[name] = f"the server does not take it: {line.strip()}"
+                fitted.left_out[name] = f"the server does not take it: {reason}"
 
     def _parser_says(self, directory: str) -> str:
         """What the server's own parser says against its configuration."""
         cluster = self._cluster()
         argv = [program("postgres", cluster.version), "-D", cluster.data_directory, "-C", "port"]
         result = process.run([*argv, "-c", f"config_file={directory}/postgresql.conf"])
-        return (result.stderr or "it gave no reason") if result.returncode else ""
+        if not result.returncode:
+            return ""
+        return "\n".join(_SAYS.findall(result.stderr)) or process.last_words(result.stderr)
 
 
 def fit(saved: Configuration, host: Here, libraries: str) -> Fitted:

@@ -198,7 +198,27 @@ def test_options_are_written_as_mariadb_reads_them():
 )
 def test_what_a_parser_refuses_is_found_in_its_words(pattern, words, names):
     ours = dict.fromkeys(["server_audit_logging", "skip_name_resolve", "sql_mode", "lc_messages", "min_parallel"])
-    assert postgresql.refused_names(words, pattern, ours) == names
+    assert postgresql.refused_names(words, pattern, ours) == dict.fromkeys(names, words)
+
+
+@pytest.mark.parametrize(
+    ("plugins", "kept"),
+    [
+        ("server_audit", None),
+        ("server_audit.so\nauth_ed25519", "auth_ed25519"),
+        ("audit=server_audit.so;auth_ed25519.so", "auth_ed25519.so"),
+        ("auth_ed25519", "auth_ed25519"),
+    ],
+)
+def test_a_plugin_that_is_not_installed_is_left_out_with_its_options(plugins, kept):
+    words = "mariadbd: Can't open shared library '/usr/lib/mysql/plugin/server_audit.so' (errno: 2)\n"
+    words += "unknown variable 'server_audit_logging=ON'"
+    found = Fitted({"plugin_load_add": plugins, "server_audit_logging": "ON", "max_connections": "7"})
+    assert mariadb.drop_refused(found, words)
+    wanted = {"plugin_load_add": kept, "max_connections": "7"} if kept else {"max_connections": "7"}
+    assert found.parameters == wanted
+    assert ("plugin_load_add" in found.left_out) == (kept != plugins)
+    assert not mariadb.drop_refused(found, "unknown variable 'of_somebody_else=1'")
 
 
 def test_databases_tell_a_server_that_was_used(tmp_path):
