@@ -30,7 +30,7 @@ def keep(engine: Engine) -> Summary | None:
         kept = engine.save_configuration()
     except HoldfastError as error:
         log.warning("the configuration of the server is not in the backup: %s", error)
-        return {"problem": f"it is not in the backup: {error.what}"}
+        return {"problem": error.what}
     if kept is None:
         return None
     return {"taken": format_instant(kept.taken), "left_out": dict(kept.left_out)}
@@ -103,7 +103,7 @@ def describe(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a record says of the configuration, in labelled lines."""
     lines = []
     if "problem" in found:
-        lines.append(("settings", f"not brought back: {found['problem']}"))
+        lines.append(("settings", str(found["problem"])))
     elif "parameters" in found:
         lines.append(("settings", brought_back(found)))
     lines += [("", f"not as it was: {name}: {reason}") for name, reason in found.get("left_out", {}).items()]

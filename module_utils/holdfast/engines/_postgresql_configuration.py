@@ -97,9 +97,9 @@ class PostgreSQLConfiguration(PostgreSQLHost):
         found, kept = self.configuration(), self.saved_configuration()
         if kept and found == replace(kept, taken=None):
             return kept
+        self._execute("SET synchronous_commit TO local")  # as for markers
         if not kept:
             self._execute(_TABLE)
-        self._execute("SET synchronous_commit TO local")  # as for markers
         return replace(found, taken=self._row(_SAVE, (json.dumps(vars(found), sort_keys=True, default=str),))[0])
 
     def saved_configuration(self) -> Configuration | None:

@@ -10,7 +10,10 @@ from ansible.module_utils.holdfast import restore_command, restore_configuration
 from ansible.module_utils.holdfast.configuration import Here, differences, without_secrets
 from ansible.module_utils.holdfast.engines import _mariadb_configuration as mariadb
 from ansible.module_utils.holdfast.engines import _postgresql_configuration as postgresql
+from ansible.module_utils.holdfast.engines import _postgresql_host
 from ansible.module_utils.holdfast.engines._mariadb_host import databases_in
+from ansible.module_utils.holdfast.engines._postgresql_service import Cluster
+from ansible.module_utils.holdfast.engines.postgresql import PostgreSQL
 from ansible.module_utils.holdfast.errors import CommandFailed, HoldfastError, ServerUnavailable
 from ansible.module_utils.holdfast.model import Configuration, Fitted
 from fakes import FakeAdapters, instance
@@ -221,6 +224,18 @@ def test_a_plugin_that_is_not_installed_is_left_out_with_its_options(plugins, ke
     assert not mariadb.drop_refused(found, "unknown variable 'of_somebody_else=1'")
 
 
+@pytest.mark.parametrize(("there", "started", "new"), [(False, False, True), (True, False, True), (True, True, False)])
+def test_a_cluster_is_new_until_its_first_start(tmp_path, monkeypatch, there, started, new):
+    made = []
+    cluster = Cluster("17", "orders", 5432, str(tmp_path), running=False)
+    monkeypatch.setattr(_postgresql_host, "cluster_on_port", lambda port: cluster if there else None)
+    monkeypatch.setattr(_postgresql_host, "create_cluster", lambda instance, version: made.append(version))
+    if started:
+        (tmp_path / "postmaster.opts").touch()
+    assert PostgreSQL(instance(tmp_path)).create("17") is new
+    assert made == ([] if there else ["17"])
+
+
 def test_databases_tell_a_server_that_was_used(tmp_path):
     for name in ("mysql", "sys", "performance_schema", "#sql-holdfast-crm", ".cache"):
         (tmp_path / name).mkdir()
@@ -307,7 +322,7 @@ def test_it_crosses_to_root_and_back_unchanged():
     [
         (None, None, None),  # a replica
         (saved(work_mem="64MB"), None, {"taken": "2026-11-21T01:00:00.000Z", "left_out": {}}),
-        (None, CommandFailed("no such file"), {"problem": "it is not in the backup: no such file"}),
+        (None, CommandFailed("no such file"), {"problem": "no such file"}),
     ],
 )
 def test_a_backup_is_taken_whatever_becomes_of_the_configuration(tmp_path, monkeypatch, configured, error, recorded):
@@ -332,7 +347,7 @@ def test_a_backup_is_taken_whatever_becomes_of_the_configuration(tmp_path, monke
             {"files": ["pg_hba.conf"], "parameters": ["jit", "work_mem"], "left_out": {"ssl": "not here"}},
             ["settings pg_hba.conf, 2 parameters (jit, work_mem)", "not as it was: ssl: not here"],
         ),
-        ({"problem": "the backup holds none"}, ["settings not brought back: the backup holds none"]),
+        ({"problem": "the backup holds none"}, ["settings the backup holds none"]),
         ({"differs": {"jit": {}, "work_mem": {}}}, ["settings differs from the backup's: jit, work_mem"]),
         ({"differs": {}}, []),
         (None, []),
