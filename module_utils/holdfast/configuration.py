@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 
 from .model import Configuration, Fitted
 from .units import format_bytes
@@ -35,6 +37,17 @@ def here() -> Here:
         can_write=lambda path: os.access(path, os.W_OK),
         has_address=_has_address,
     )
+
+
+def to_text(found: Configuration) -> str:
+    """The form in which it is kept."""
+    return json.dumps({key: value for key, value in vars(found).items() if key != "taken"}, sort_keys=True)
+
+
+def from_text(text: str, taken: datetime) -> Configuration:
+    """The configuration of its kept form, which a newer Holdfast may have written with more in it."""
+    known = {item.name for item in fields(Configuration)}
+    return Configuration(**{key: value for key, value in json.loads(text).items() if key in known}, taken=taken)
 
 
 def without_secrets(found: Configuration) -> Configuration:

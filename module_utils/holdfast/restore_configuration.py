@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .configuration import differences
@@ -59,7 +60,13 @@ def start(ask: Ask, saved: Configuration | None) -> Summary:
     if saved is None:
         ask("start")
         return {}
-    found = Fitted(**ask("configure", as_plain(saved)))
+    try:
+        found = Fitted(**ask("configure", as_plain(saved)))
+    except HoldfastError as error:  # the data are in place: the server must start, whatever it is configured with
+        log.warning("the configuration of the backup cannot be brought back: %s", error)
+        with suppress(HoldfastError):
+            ask("configure", None)
+        found = Fitted(problem=f"it cannot be brought back: {error.what}")
     try:
         ask("start")
     except HoldfastError as error:

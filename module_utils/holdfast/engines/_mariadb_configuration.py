@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -12,7 +11,17 @@ from datetime import timezone
 from typing import TYPE_CHECKING
 
 from .. import files, process
-from ..configuration import Here, here, lowered, missing_path, own_addresses, refused_names, without_secrets
+from ..configuration import (
+    Here,
+    from_text,
+    here,
+    lowered,
+    missing_path,
+    own_addresses,
+    refused_names,
+    to_text,
+    without_secrets,
+)
 from ..errors import HoldfastError
 from ..model import Configuration, Fitted
 from ..owner import run_as_owner
@@ -85,7 +94,7 @@ class MariaDBConfiguration(MariaDBHost):
             return kept
         if not kept:
             self.execute(_TABLE)
-        self.execute(_SAVE, (json.dumps(vars(found), sort_keys=True, default=str),))
+        self.execute(_SAVE, (to_text(found),))
         return self.saved_configuration()
 
     def saved_configuration(self) -> Configuration | None:
@@ -93,9 +102,7 @@ class MariaDBConfiguration(MariaDBHost):
         if not self.rows(there, ("configuration",)):
             return None
         rows = self.rows("SELECT content, taken FROM holdfast.configuration")
-        if not rows:
-            return None
-        return Configuration(**{**json.loads(rows[0][0]), "taken": rows[0][1].replace(tzinfo=timezone.utc)})
+        return from_text(rows[0][0], rows[0][1].replace(tzinfo=timezone.utc)) if rows else None
 
     def fit(self, saved: Configuration) -> Fitted:
         return fit(saved, here())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
@@ -11,11 +10,13 @@ from dataclasses import replace
 from .. import process
 from ..configuration import (
     Here,
+    from_text,
     here,
     lowered,
     missing_path,
     own_addresses,
     refused_names,
+    to_text,
     without_secrets,
 )
 from ..errors import NotInstalled
@@ -100,13 +101,13 @@ class PostgreSQLConfiguration(PostgreSQLHost):
         self._execute("SET synchronous_commit TO local")  # as for markers
         if not kept:
             self._execute(_TABLE)
-        return replace(found, taken=self._row(_SAVE, (json.dumps(vars(found), sort_keys=True, default=str),))[0])
+        return replace(found, taken=self._row(_SAVE, (to_text(found),))[0])
 
     def saved_configuration(self) -> Configuration | None:
         if not self._row("SELECT to_regclass('holdfast.configuration') IS NOT NULL")[0]:
             return None
         rows = self._rows("SELECT content, taken FROM holdfast.configuration")
-        return Configuration(**{**json.loads(rows[0][0]), "taken": rows[0][1]}) if rows else None
+        return from_text(*rows[0]) if rows else None
 
     def fit(self, saved: Configuration) -> Fitted:
         try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from ansible.module_utils.holdfast import restore_command, restore_configuration, work
-from ansible.module_utils.holdfast.configuration import Here, differences, without_secrets
+from ansible.module_utils.holdfast.configuration import Here, differences, from_text, to_text, without_secrets
 from ansible.module_utils.holdfast.engines import _mariadb_configuration as mariadb
 from ansible.module_utils.holdfast.engines import _postgresql_configuration as postgresql
 from ansible.module_utils.holdfast.engines import _postgresql_host
@@ -292,6 +292,27 @@ def test_a_server_that_does_not_start_with_it_gets_that_of_its_packages_and_the_
     assert [*found] == ["problem"]
     assert "it does not answer" in found["problem"]
     assert root.asked == [("configure", "saved"), ("start",), ("configure", None), ("stop",), ("start",)]
+
+
+def test_a_server_starts_also_when_its_configuration_cannot_be_written():
+    class Full(Root):
+        def __call__(self, name, *arguments):
+            found = super().__call__(name, *arguments)
+            if name == "configure" and arguments[0]:
+                raise HoldfastError("no space left on device")
+            return found
+
+    root = Full(Fitted())
+    assert restore_configuration.start(root, saved()) == {
+        "problem": "it cannot be brought back: no space left on device"
+    }
+    assert root.asked == [("configure", "saved"), ("configure", None), ("start",)]
+
+
+def test_what_a_newer_release_kept_is_read_as_far_as_it_is_understood():
+    found = Configuration("15.8", {"a": "1", "b": None}, {"pg_hba.conf": HBA}, {"x": "y"}, TAKEN)
+    text = json.dumps({**json.loads(to_text(found)), "of_the_future": 1})
+    assert from_text(text, TAKEN) == found
 
 
 @pytest.mark.parametrize("bad", [1, 2])
