@@ -47,7 +47,8 @@ def to_text(found: Configuration) -> str:
 def from_text(text: str, taken: datetime) -> Configuration:
     """The configuration of its kept form, which a newer Holdfast may have written with more in it."""
     known = {item.name for item in fields(Configuration)}
-    return Configuration(**{key: value for key, value in json.loads(text).items() if key in known}, taken=taken)
+    kept = {key: value for key, value in json.loads(text).items() if key in known}
+    return Configuration(**{**kept, "taken": taken})
 
 
 def without_secrets(found: Configuration) -> Configuration:

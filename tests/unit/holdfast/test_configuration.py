@@ -311,7 +311,7 @@ def test_a_server_starts_also_when_its_configuration_cannot_be_written():
 
 def test_what_a_newer_release_kept_is_read_as_far_as_it_is_understood():
     found = Configuration("15.8", {"a": "1", "b": None}, {"pg_hba.conf": HBA}, {"x": "y"}, TAKEN)
-    text = json.dumps({**json.loads(to_text(found)), "of_the_future": 1})
+    text = json.dumps({**json.loads(to_text(found)), "of_the_future": 1, "taken": None})
     assert from_text(text, TAKEN) == found
 
 
