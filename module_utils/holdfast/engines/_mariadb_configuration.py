@@ -46,7 +46,6 @@ _OF_THE_PLACE = frozenset(
         "innodb_undo_directory",
         "lc_messages_dir",
         "log_basename",
-        "log_bin",
         "log_bin_index",
         "master_info_file",
         "pid_file",
@@ -188,7 +187,8 @@ def fit(saved: Configuration, host: Here) -> Fitted:
     fitted = Fitted(left_out=dict(saved.left_out))
     for name, value in saved.parameters.items():
         plain = name.removeprefix("loose_")
-        if plain in _OF_THE_PLACE:
+        # With a bare name it is among the data, and must be on at the first start: only then it begins a new history.
+        if plain in _OF_THE_PLACE or (plain == "log_bin" and "/" in (value or "")):
             fitted.of_the_place.append(name)
         elif plain.startswith(_OF_A_GROUP):
             fitted.left_out[name] = "it is of a group of servers that this one is no longer in"

@@ -145,6 +145,7 @@ def test_options_of_mariadb_are_read_as_its_own_tools_list_them():
     ("name", "value", "taken", "reason"),
     [
         ("max_connections", "20", "20", None),
+        ("log_bin", "mysql-bin", "mysql-bin", None),
         ("skip_name_resolve", None, None, None),
         ("innodb_buffer_pool_size", "4G", "4G", None),
         ("innodb_buffer_pool_size", "64G", str(4 * GIB), "lowered from 64.0 GiB to 4.0 GiB"),
@@ -166,7 +167,7 @@ def test_options_of_mariadb_fit_another_host_or_say_why_not(name, value, taken, 
     assert bool(found.left_out) == bool(reason)
 
 
-@pytest.mark.parametrize("name", ["datadir", "socket", "pid_file", "port", "server_id", "log_bin", "user"])
+@pytest.mark.parametrize("name", ["datadir", "socket", "pid_file", "port", "server_id", "log_bin_index", "user"])
 def test_what_mariadb_has_in_every_place_is_not_taken(name):
     found = mariadb.fit(saved(**{name: "x"}), a_host())
     assert (found.parameters, found.left_out, found.of_the_place) == ({}, {}, [name])
