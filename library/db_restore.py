@@ -192,7 +192,9 @@ options:
     type: bool
     default: false
   create:
-    description: Make an empty server first where there is none for the instance. Its packages must be installed.
+    description: >-
+      Make an empty server first where there is none for the instance. Its packages must be installed. A server that
+      nobody has used yet gets the configuration in the backup, as far as it fits the host.
     type: bool
     default: false
   check:

@@ -175,6 +175,7 @@ def _instance(record: Mapping[str, Any], beside: Mapping[str, Any], declared: st
         "tables": measured.get("tables"),
         "rows": measured.get("rows"),
         "validation": list(measured.get("validation") or ()),
+        "configuration": measured.get("configuration"),
     }
 
 

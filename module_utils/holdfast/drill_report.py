@@ -23,6 +23,7 @@ from .document import (
     strong,
 )
 from .drill import Drill, canonical, digest, throughput
+from .restore_configuration import brought_back
 from .units import format_duration
 
 
@@ -134,6 +135,28 @@ def _instances(document: Document, instances: Sequence[Mapping[str, Any]]) -> No
             ],
         ),
     )
+    _configuration(document, instances)
+
+
+def _configuration(document: Document, instances: Sequence[Mapping[str, Any]]) -> None:
+    rows: list[Sequence[Words]] = []
+    for item in instances:
+        found = item.get("configuration") or {"problem": "not recorded"}
+        out = [f"{name}: {reason}" for name, reason in (found.get("left_out") or {}).items()]
+        came: Words = bad(found["problem"]) if "problem" in found else brought_back(found)
+        rows.append((code(item["instance"]), _moment(found["taken"]) if found.get("taken") else "-", came, _lines(out)))
+    document.add(
+        Heading(1, "Configuration of the servers"),
+        Paragraph(
+            "What the backup holds of it besides the data. In a drill nothing is put in service: it is what this host "
+            "could have taken."
+        ),
+        Table(("Instance", "Of", "Brought back", "Not, or not as it was"), rows),
+    )
+
+
+def _lines(texts: Sequence[str]) -> str:
+    return "\n".join(texts) or "-"
 
 
 def _follow_up(document: Document, drill: Drill) -> None:

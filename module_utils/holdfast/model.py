@@ -348,3 +348,29 @@ class Place:
         if self.is_mount:
             return os.path.join(self.data_directory, f"{self.unseen}-before-{moment}")
         return f"{self.data_directory}.before-{moment}"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a server is configured with outside its data, as its own parser reads it. Holds no secret.
+
+    ``files`` are texts that are taken as they are, by the names that the engine gives them. ``left_out`` is what is not
+    in here, and why.
+    """
+
+    version: str  # of the server
+    parameters: Mapping[str, str | None]  # None for one without a value; several values of one are lines
+    files: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    taken: datetime | None = None
+
+
+@dataclass
+class Fitted:
+    """A configuration as this host can have it: what is taken, what is not or not as it was, and why."""
+
+    parameters: dict[str, str | None] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    of_the_place: list[str] = field(default_factory=list)  # what every server has its own of, such as directories
+    problem: str | None = None  # why nothing of it was taken, after all

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from . import guard, restore_place
+from . import guard, restore_configuration, restore_place
 from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Staging
@@ -17,7 +17,7 @@ from .engines.registry import adapters as adapters_of
 from .errors import CheckFailed, CorruptBackup, HoldfastError, InvalidInput, Refused, RepositoryUnavailable
 from .jobs import run_job
 from .locks import job_lock
-from .model import Instance, Job, Reached
+from .model import Configuration, Instance, Job, Reached
 from .owner import Ask, run_as_owner, run_with_root
 from .records import Record
 from .restore_plan import Candidate, Plan, candidates, make_plan, version_of_newest
@@ -73,9 +73,10 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
     with Adapters(instance) as adapters, job_lock(instance, Job.LOG, _LOCK_WAIT):
         tool = _tool(instance, adapters.engine, request)
         notes: list[str] = []
+        new = False
         if request.create:
             _confirm(instance, request)
-            record["created"] = ask("create", version_of_newest(tool, request.source or instance))
+            new = record["created"] = ask("create", version_of_newest(tool, request.source or instance))
         elif request.source is None and request.confirm == instance.name:
             notes = _save_last_log(adapters)
         planned = make_plan(instance, adapters, tool, request)
@@ -87,12 +88,15 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         _refuse(planned)
         guard.use(instance, Work.DESTRUCTIVE, request.override, record)
         adapters.engine.close()
-        reached = _make_aside(planned, tool, adapters, record, ask)
-        _put_in_place(planned, ask)
+        reached, configuration = _make_aside(planned, tool, adapters, record, ask)
+        came_back = _put_in_place(planned, ask, configuration if new else None)
+        measured["configuration"].update(came_back)
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
         log.info("%s is in service again, restored to %s", instance.name, reached.position)
         problems = _afterwards(instance, adapters, reached, request, measured)
+        if configuration and not new:
+            _compare(adapters, configuration, measured)
         if not request.keep_previous and not request.delta and not problems:
             ask("drop", planned.moment)
         ask("tidy")
@@ -116,7 +120,7 @@ def _tool(instance: Instance, engine: Engine, request: Request) -> Tool:
     return adapters_of(source.engine).physical()(source, engine)
 
 
-def _put_in_place(planned: Plan, ask: Ask) -> None:
+def _put_in_place(planned: Plan, ask: Ask, configuration: Configuration | None = None) -> dict[str, Any]:
     if not planned.request.delta:
         try:
             ask("swap", planned.moment)
@@ -124,7 +128,7 @@ def _put_in_place(planned: Plan, ask: Ask) -> None:
             if planned.place.running:
                 ask("start")
             raise
-    ask("start")
+    return restore_configuration.start(ask, configuration)
 
 
 def _confirm(instance: Instance, request: Request) -> None:
@@ -165,8 +169,13 @@ def _save_last_log(adapters: Adapters) -> list[str]:
     return []
 
 
-def _make_aside(planned: Plan, tool: Tool, adapters: Adapters, record: Record, ask: Ask) -> Reached:
-    """Stop the server; restore, recover and examine beside its data. On failure what was there is in service again."""
+def _make_aside(
+    planned: Plan, tool: Tool, adapters: Adapters, record: Record, ask: Ask
+) -> tuple[Reached, Configuration | None]:
+    """Stop the server; restore, recover and examine beside its data. On failure what was there is in service again.
+
+    Returns how far it got, and the configuration that came with the data.
+    """
     measured = record["restore"]
     staging = planned.staging(adapters.engine)
     try:
@@ -184,12 +193,13 @@ def _make_aside(planned: Plan, tool: Tool, adapters: Adapters, record: Record, a
             "timeline": reached.timeline,
         }
         _examine(planned, restored.engine, measured)
+        configuration = restore_configuration.held(restored.engine, measured)
         restored.engine.close()
         staging.release(adapters.physical.server_settings())
     except BaseException:
         _back_out(planned, staging, ask)
         raise
-    return reached
+    return reached, configuration
 
 
 def _back_out(planned: Plan, staging: Staging, ask: Ask) -> None:
@@ -284,6 +294,14 @@ def _ask_server(server: Engine, item: Assertion) -> dict[str, Any]:
         found = error.what
         return {"name": item.name, "expected": item.expected, "found": found, "ok": False}
     return {"name": item.name, "expected": item.expected, "found": found, "ok": found == item.expected}
+
+
+def _compare(adapters: Adapters, saved: Configuration, measured: dict[str, Any]) -> None:
+    """Say what an instance that was there before is configured with otherwise; nothing of it is changed."""
+    try:
+        measured["configuration"].update(restore_configuration.compare(adapters.engine, saved))
+    except HoldfastError as error:
+        measured["configuration"]["problem"] = f"it could not be compared with that of the server: {error.what}"
 
 
 def _afterwards(

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from . import config, restore, restore_plan
+from . import config, restore, restore_configuration, restore_plan
 from .errors import InvalidInput
 from .jobs import summary
 from .logs import configure_logging
@@ -82,11 +82,13 @@ def _request(args: argparse.Namespace) -> Request:
 def text(record: Record) -> str:
     """The outcome of a restore as a person reads it."""
     measured = record.get("restore", {})
+    found = measured.get("configuration") or {}
     lines = [summary(record)]
     reached = measured.get("reached")
     if reached:
         lines.append(f"  reached     {reached['time'] or 'no transaction'}, log position {reached['position']}")
     if measured.get("in_service") and measured.get("previous"):
         lines.append(f"  the data of before are in {measured['previous']} until you remove them")
+    lines.extend(f"  {label:<12}{text}" for label, text in restore_configuration.describe(found))
     lines.extend(f"  make anew   replica {name}" for name in measured.get("rebuild", ()))
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from typing import Any
 from .adapters import Adapters
 from .errors import HoldfastError, InvalidInput, Refused
 from .model import Instance
+from .restore_configuration import revive
 from .restore_request import Assertion
 
 _PROBE_SECONDS = 10
@@ -52,10 +53,14 @@ def operations(instance: Instance) -> Mapping[str, Callable[..., Any]]:
     def drop(moment: str) -> None:
         shutil.rmtree(engine.place().aside(_checked(moment)))
 
+    def configure(saved: Mapping[str, Any] | None) -> dict[str, Any]:
+        return vars(engine.configure(revive(saved)))
+
     def tidy() -> None:
         shutil.rmtree(room(), ignore_errors=True)
 
     return {
+        "configure": configure,
         "create": engine.create,
         "stop": engine.stop,
         "start": engine.start,

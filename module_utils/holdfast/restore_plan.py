@@ -108,6 +108,10 @@ def make_plan(instance: Instance, adapters: Adapters, tool: Tool, request: Reque
         plan.problems.append(f"the target {format_instant(request.target.time)} is in the future")
     else:
         plan.candidate = next(candidates(plan, tool), None)
+    if request.create:
+        plan.notes.append(
+            "a server that nobody has used yet gets the configuration in the backup, as far as it fits here"
+        )
     if not place.data_directory:
         plan.notes.append("its server is yet to be made; what space is free for it is known then")
     else:

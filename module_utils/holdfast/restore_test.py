@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from . import restore_configuration
 from .adapters import Adapters
 from .engines.base import Engine
 from .errors import CheckFailed, CorruptBackup, HoldfastError, ObjectiveMissed, Refused, RepositoryFull
@@ -62,6 +63,7 @@ def run(
             measured["rto_seconds"] = round(time.monotonic() - began, 1)
             measured["phases"] = {name: round(seconds, 1) for name, seconds in restored.phases.items()}
             problems = _examine(instance, backup, restored.engine, live, began_at, measured)
+            restore_configuration.rehearse(adapters.engine, restored.engine, measured)
             restored.engine.close()
         except CorruptBackup as error:
             if backup.id not in str(error):

@@ -60,6 +60,7 @@ def instance_status(instance: Instance) -> dict[str, Any]:
     for text in (found["replication"] or {}).get("problems", ()):
         _problem(found, "critical", text)
     _jobs(instance, history, found, resting=resting)
+    _configuration(history, found)
     _restore_test(history, found)
     _forecast(instance, found)
     found["running"] = [_running(record) for record in records.running()]
@@ -194,6 +195,13 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
         if due and due > since and (done is None or done < due):
             ago = format_duration(now - due)
             _problem(found, "critical", f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
+
+
+def _configuration(history: History, found: dict[str, Any]) -> None:
+    for job, last in history.last_ok.items():
+        problem = (last.get("configuration") or {}).get("problem")
+        if problem:
+            _problem(found, "warning", f"the last {job} backup lacks the configuration of the server: {problem}")
 
 
 def _configured(instance: Instance) -> datetime:

@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from . import retention
+from . import restore_configuration, retention
 from .adapters import Adapters
 from .errors import CorruptBackup, HoldfastError
 from .history import History
@@ -26,6 +26,7 @@ def take_backup(instance: Instance, record: Record) -> dict[str, Any]:
     job = Job(record["job"])
     with Adapters(instance) as adapters:
         marker = adapters.engine.write_marker()
+        configuration = restore_configuration.keep(adapters.engine)
         tables = adapters.engine.tables()
         if job is Job.ARCHIVE:
             backup = adapters.physical.archive()
@@ -37,6 +38,8 @@ def take_backup(instance: Instance, record: Record) -> dict[str, Any]:
     found: dict[str, Any] = {"backup": backup_fields(backup)}
     if marker:
         found["marker"] = marker_fields(marker)
+    if configuration:
+        found["configuration"] = configuration
     return found
 
 

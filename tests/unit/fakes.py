@@ -11,6 +11,8 @@ from ansible.module_utils.holdfast.model import (
     Backup,
     BackupType,
     CheckResult,
+    Configuration,
+    Fitted,
     Instance,
     Job,
     Keep,
@@ -69,6 +71,7 @@ class FakeEngine:
         self.exposure = LogExposure(0, 0.0)
         self.problems: tuple[str, ...] = ()
         self.closed = False
+        self.configured: Configuration | None = None
 
     def _answer(self):
         if self.down:
@@ -88,6 +91,16 @@ class FakeEngine:
         self._answer()
         self.markers.append(Marker(len(self.markers) + 1, datetime.now(UTC)))
         return self.markers[-1]
+
+    def save_configuration(self):
+        self._answer()
+        return self.configured
+
+    def saved_configuration(self):
+        return self.configured
+
+    def fit(self, saved):
+        return Fitted(dict(saved.parameters), dict(saved.files), dict(saved.left_out))
 
     def newest_marker(self):
         return self.markers[-1] if self.markers else None

@@ -16,6 +16,7 @@ from ._mariadb_service import directory_without_service, installed_version, serv
 from ._mariadb_staging import UNSEEN
 
 _RESTART_SECONDS = 300.0
+_FROM_THE_START = frozenset({"mysql", "performance_schema", "sys", "test", "lost+found"})
 # Threads of the server itself and of replication are not clients, nor is the owner, as whom Holdfast works.
 _CLIENTS = """
     SELECT user, host, coalesce(db, ''), command FROM information_schema.processlist
@@ -39,8 +40,9 @@ class MariaDBHost(Connection):
     def create(self, version: str | None) -> bool:
         """Nothing: the package of the server makes its service, and more of them need a configuration of their own."""
         del version
-        self._unit(self.place())
-        return False
+        place = self.place()
+        self._unit(place)
+        return not databases_in(place.data_directory)
 
     def unfit(self, version: str) -> str | None:
         own = installed_version()
@@ -116,6 +118,16 @@ class MariaDBHost(Connection):
                 time.sleep(0.5)
             else:
                 return
+
+
+def databases_in(directory: str) -> list[str]:
+    """The databases in a data directory, beside those that every server has from the start."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    directories = (name for name in names if os.path.isdir(os.path.join(directory, name)))
+    return sorted(name for name in directories if name not in _FROM_THE_START and not name.startswith(("#", ".")))
 
 
 def data_size(directory: str, log_basename: str) -> int:

@@ -26,6 +26,7 @@ class Service:
     data_directory: str
     socket: str
     active: bool
+    arguments: tuple[str, ...] = ()  # that name the configuration which its server reads
 
 
 def service_of(pid: int) -> str | None:
@@ -93,15 +94,23 @@ def _service(unit: str) -> Service | None:
     state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     if state.get("LoadState") != "loaded":
         return None
-    found = _configured(arguments_in(state.get("Environment", "")))
+    arguments = arguments_in(state.get("Environment", ""))
+    found = _configured(arguments)
     active = state.get("ActiveState") not in ("inactive", "failed")
-    return Service(unit, found["datadir"].rstrip("/"), found["socket"], active)
+    return Service(unit, found["datadir"].rstrip("/"), found["socket"], active, _files(arguments))
+
+
+def _files(arguments: Sequence[str]) -> tuple[str, ...]:
+    return tuple(argument for argument in arguments if argument.startswith("--defaults-"))
+
+
+def option_lines(arguments: Sequence[str]) -> list[str]:
+    """The options in the files that a server reads, ``--name=value``, the last one of a name counts."""
+    return run(["my_print_defaults", *arguments, "--mysqld"]).check().stdout.splitlines()
 
 
 def _configured(arguments: Sequence[str]) -> dict[str, str]:
-    files = [argument for argument in arguments if argument.startswith("--defaults-")]
-    printed = run(["my_print_defaults", *files, "--mysqld"]).check().stdout
-    return {**_DEFAULTS, **values(printed.splitlines()), **values(arguments)}
+    return {**_DEFAULTS, **values(option_lines(_files(arguments))), **values(arguments)}
 
 
 def _same(one: str, other: str) -> bool:

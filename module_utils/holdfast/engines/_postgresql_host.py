@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ class PostgreSQLHost:
 
         def _row(self, query: Any, parameters: Sequence[Any] = (), database: str = "postgres") -> tuple[Any, ...]: ...
 
+        def _execute(self, query: Any, database: str = "postgres") -> None: ...
+
         def _rows(
             self, query: Any, parameters: Sequence[Any] = (), database: str = "postgres"
         ) -> list[tuple[Any, ...]]: ...
@@ -60,8 +63,10 @@ class PostgreSQLHost:
         return Place(cluster.data_directory, cluster.unit, cluster.running)
 
     def create(self, version: str | None) -> bool:
-        if cluster_on_port(self.instance.port):
-            return False
+        cluster = cluster_on_port(self.instance.port)
+        if cluster:
+            # The first start leaves this file: without it, an attempt that did not finish has made the cluster.
+            return not os.path.exists(os.path.join(cluster.data_directory, "postmaster.opts"))
         create_cluster(self.instance, version or installed_version())
         return True
 

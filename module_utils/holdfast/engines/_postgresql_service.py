@@ -25,6 +25,7 @@ class Cluster:
     port: int
     data_directory: str
     running: bool
+    directory: str = ""  # of its configuration
 
     @property
     def unit(self) -> str:
@@ -35,7 +36,14 @@ class Cluster:
 def clusters(listing: str) -> list[Cluster]:
     """The clusters in the output of ``pg_lsclusters --json``."""
     return [
-        Cluster(str(item["version"]), item["cluster"], int(item["port"]), item["pgdata"], bool(int(item["running"])))
+        Cluster(
+            str(item["version"]),
+            item["cluster"],
+            int(item["port"]),
+            item["pgdata"],
+            bool(int(item["running"])),
+            item.get("configdir", ""),
+        )
         for item in json.loads(listing)
     ]
 

@@ -21,8 +21,8 @@ def _split_unit(unit: str) -> tuple[int, str]:
     return int(unit[: len(unit) - len(base)] or 1), base
 
 
-def _scaled(value: str, unit: str) -> float | None:
-    """The value in bytes or microseconds; ``unit`` is that of the parameter, such as 8kB or ms."""
+def scaled(value: str, unit: str) -> float | None:
+    """A value in bytes or microseconds; ``unit`` is that of the parameter, such as 8kB or ms."""
     match = _NUMBER.match(value)
     if not match:
         return None
@@ -46,7 +46,7 @@ def same_meaning(name: str, wanted: str, current: str, *, vartype: str, unit: st
         return wanted.lower() == current.lower()
     if vartype in ("integer", "real"):
         if unit:
-            left, right = _scaled(wanted, unit), _scaled(current, unit)
+            left, right = scaled(wanted, unit), scaled(current, unit)
             return left is not None and left == right
         try:
             return float(wanted) == float(current)

@@ -135,10 +135,11 @@ def server_settings(automatic: str, wanted: Mapping[str, str]) -> str:
             continue
         found = _SETTING.match(line)
         name = found[1] if found else ""
-        kept.append(_setting(name, wanted[name]) if name in wanted else line)
+        kept.append(assignment(name, wanted[name]) if name in wanted else line)
     return "".join(f"{line}\n" for line in kept)
 
 
-def _setting(name: str, value: str) -> str:
+def assignment(name: str, value: str) -> str:
+    """A line of a configuration file."""
     escaped = value.replace("\\", "\\\\").replace("'", "''")
     return f"{name} = '{escaped}'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..model import CheckResult, LogExposure, Marker, Place, Reached, ServerInfo, Setting
+from ..model import CheckResult, Configuration, Fitted, LogExposure, Marker, Place, Reached, ServerInfo, Setting
 from ..parts import Comparison, Part, Statements
 
 
@@ -52,6 +52,28 @@ class Engine(Protocol):
     def newest_marker(self) -> Marker | None:
         """The newest marker that this server holds."""
 
+    def configuration(self) -> Configuration:
+        """What this server is configured with outside its data, by the files that it reads."""
+
+    def save_configuration(self) -> Configuration | None:
+        """Keep :meth:`configuration` in the data, next to the markers, so that every backup has it; return it.
+
+        Writes only what differs from what is kept. None, and nothing is written, on a replica.
+        """
+
+    def saved_configuration(self) -> Configuration | None:
+        """The configuration that this server's data hold; None in those of before there was one."""
+
+    def fit(self, saved: Configuration) -> Fitted:
+        """What of a configuration this host can have. Must run as the owner; the server need not run."""
+
+    def configure(self, saved: Configuration | None) -> Fitted:
+        """Have the server of the instance, which is down, start with a configuration as far as it fits this host.
+
+        The server's own parser has read it then; what it refuses is left out or, where that does not help, everything
+        is as it was and ``problem`` says why. None takes back what an earlier call did. Needs root.
+        """
+
     def tables(self) -> Mapping[str, int]:
         """Estimated rows of every user table, from the catalog: cheap, also on a live server."""
 
@@ -70,8 +92,9 @@ class Engine(Protocol):
     def create(self, version: str | None) -> bool:
         """Make a server for the instance where there is none, to be filled by a restore. Needs root; it is not started.
 
-        ``version`` is that of the server whose data will come. Returns whether anything was made. Raises NotInstalled
-        when the packages of such a server are missing, Unsupported when the host can have no second server.
+        ``version`` is that of the server whose data will come. Returns whether the server is new, used by
+        nobody yet. Raises NotInstalled when the packages of such a server are missing, Unsupported when the host can
+        have no second server.
         """
 
     def unfit(self, version: str) -> str | None:

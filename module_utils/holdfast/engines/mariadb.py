@@ -14,8 +14,9 @@ from ..errors import HoldfastError, ServerUnavailable, Unsupported
 from ..model import CheckResult, LogExposure, Marker, Reached, ServerInfo, Setting
 from . import _binlog as binlog
 from . import _mariadb_history as history
+from ._mariadb_configuration import MariaDBConfiguration
 from ._mariadb_connection import quoted
-from ._mariadb_host import MariaDBHost, data_size
+from ._mariadb_host import data_size
 from ._mariadb_rescue import MariaDBRescuer
 from ._mariadb_scratch import MariaDBScratch
 from ._mariadb_settings import is_dynamic, same_meaning, written
@@ -31,10 +32,10 @@ _USER_TABLES = """
 _RESET = "the server began a new binary log (RESET MASTER): changes before it that were not saved are gone"
 
 
-class MariaDB(MariaDBHost):
+class MariaDB(MariaDBConfiguration):
     """See the protocol. Logs in as the operating system user that owns the server (unix_socket authentication)."""
 
-    name = MariaDBHost.dialect.name
+    name = MariaDBConfiguration.dialect.name
 
     def inspect(self) -> ServerInfo:
         version, directory, uptime = self.row(

@@ -18,8 +18,8 @@ from ..model import CheckResult, Instance, LogExposure, Marker, Reached, ServerI
 from . import _postgresql_settings as meaning
 from . import _postgresql_wal as wal
 from ._postgresql_check import problems
+from ._postgresql_configuration import PostgreSQLConfiguration
 from ._postgresql_errors import driver, translate
-from ._postgresql_host import PostgreSQLHost
 from ._postgresql_programs import major, program
 from ._postgresql_rescue import PostgreSQLRescuer
 from ._postgresql_scratch import PostgreSQLScratch
@@ -53,7 +53,7 @@ _LOG_STATE = """
 _RACE_SECONDS = 60.0  # a segment archived after the repository was asked is no lost one
 
 
-class PostgreSQL(PostgreSQLHost):
+class PostgreSQL(PostgreSQLConfiguration):
     """A PostgreSQL cluster, as the operating system user that owns it (peer authentication)."""
 
     name = "postgresql"

@@ -32,12 +32,24 @@ def _directory(database: Database) -> str:
     return database.sql("SHOW data_directory" if database.is_postgresql else "SELECT @@datadir").rstrip("/")
 
 
+def _configure_later(database: Database) -> tuple[str, str, str]:
+    """Add a parameter to the configuration after the moment to restore to: its name, its value and its file."""
+    if database.is_postgresql:
+        name, value, path = "work_mem", "19MB", "/etc/postgresql/17/main/conf.d/later.conf"
+        database.run("printf 'work_mem = 19MB\n' >%s", path)
+    else:
+        name, value, path = "max_connections", "78", "/etc/mysql/mariadb.conf.d/70-later.cnf"
+        database.run("printf '[mariadbd]\nmax_connections = 78\n' >%s", path)
+    return name, value, path
+
+
 def test_a_dropped_table_is_back_and_the_plan_said_how(ledger: Ledger) -> None:
     database = ledger.database
     expected, moment = ledger.rows(), ledger.now()
     ledger.write("after the accident began", 10)
     database.sql("DROP TABLE ledger", database.name)
     ledger.save_log()
+    name, value, path = _configure_later(database)
 
     wanted = {"instance": database.name, "time": moment, "target": database.hostname}
     before = database.identity()
@@ -58,6 +70,10 @@ def test_a_dropped_table_is_back_and_the_plan_said_how(ledger: Ledger) -> None:
     assert record["result"] == "ok"
     assert measured["reached"]["time"] <= moment.replace("+00:00", "Z")
     assert measured["check"]["problems"] == 0
+    assert measured["configuration"]["differs"] == {name: {"backup": "(not set)", "here": value}}
+    assert name in output, "what is configured otherwise than in the backup is told, and stays"
+    assert name in database.run("cat %s", path)
+    database.run("rm %s", path)
     assert measured["check"]["objects"] > 0
     assert measured["validation"] == [
         {"name": "rows", "expected": "100", "found": "100", "ok": True},

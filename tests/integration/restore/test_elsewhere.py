@@ -13,6 +13,7 @@ FIRST = ("-i", str(ROOT / "molecule" / "restore" / "first"))
 SECOND = (*FIRST, "-i", str(ROOT / "molecule" / "restore" / "second"))
 _REMOVED = """
 pg_dropcluster --stop 17 analytics_copy
+rm -rf /etc/postgresql/17/analytics_copy
 rm -rf /var/lib/postgresql/17/*before-* /var/lib/holdfast/analytics-copy /var/log/holdfast/analytics-copy
 rm -rf {0}/archive/analytics-copy {0}/backup/analytics-copy
 """

@@ -20,8 +20,60 @@ def _rows(database: Database) -> str:
     return database.sql("SELECT id, entry FROM lost ORDER BY id", database.name)
 
 
+# An application that logs in from elsewhere, which servers allow to nobody as their packages make them.
+PASSWORD = "till-of-the-lab"
+_CONFIGURE = {
+    "analytics": """
+cd /etc/postgresql/17/main
+printf "listen_addresses = '*'\nwork_mem = '21MB'\n" >conf.d/till.conf
+echo "host analytics till all scram-sha-256" >>pg_hba.conf
+systemctl restart postgresql@17-main
+""",
+    "crm": """
+printf "[mariadbd]\nbind_address = 0.0.0.0\nmax_connections = 77\n" >/etc/mysql/mariadb.conf.d/70-till.cnf
+systemctl restart mariadb
+""",
+}
+_AS_BEFORE = {
+    "analytics": """
+cd /etc/postgresql/17/main
+rm conf.d/till.conf
+sed -i '/analytics till/d' pg_hba.conf
+systemctl restart postgresql@17-main
+""",
+    "crm": """
+rm /etc/mysql/mariadb.conf.d/70-till.cnf
+systemctl restart mariadb
+""",
+}
+_SET = {"analytics": "work_mem", "crm": "max_connections"}
+_LOG_IN = {
+    "analytics": f"PGPASSWORD={PASSWORD} psql -XAt -h $(hostname -I | cut -d' ' -f1) -p 5433 -U till analytics"
+    " -c 'SHOW work_mem'",
+    "crm": f"MYSQL_PWD={PASSWORD} mariadb -NB -h $(hostname -I | cut -d' ' -f1) -u till crm"
+    " -e 'SELECT @@max_connections'",
+}
+
+
 @pytest.fixture(scope="module")
-def lost(fleet: Fleet) -> dict[str, str]:
+def configured(fleet: Fleet) -> Iterator[None]:
+    """The servers are configured with what the application needs, and not only with what their packages bring."""
+    analytics, crm = (fleet[name] for name in TAKEN)
+    for database in (analytics, crm):
+        database.run(_CONFIGURE[database.name])
+        until(database.answers)
+    analytics.sql(f"DROP ROLE IF EXISTS till; CREATE ROLE till LOGIN PASSWORD '{PASSWORD}'")
+    crm.sql(f"CREATE OR REPLACE USER till IDENTIFIED BY '{PASSWORD}'; GRANT SELECT ON crm.* TO till")
+    yield
+    for database in (analytics, crm):
+        database.run(_AS_BEFORE[database.name])
+        until(database.answers)
+    analytics.sql("DROP ROLE till")
+    crm.sql("DROP USER till")
+
+
+@pytest.fixture(scope="module")
+def lost(fleet: Fleet, configured: None) -> dict[str, str]:
     """Every row that the off-site repository can know of, by instance."""
     for name in TAKEN:
         database = fleet[name]
@@ -81,6 +133,7 @@ def test_a_drill_touches_nothing_and_tells_everything(fleet: Fleet, lost: dict[s
         assert item["rto_seconds"] <= item["rto_target_seconds"]
         assert item["check_problems"] == 0
         assert item["rows"] > 0
+        assert _SET[item["instance"]] in item["configuration"]["parameters"]
     assert drill["success"]["drills"] >= 1
     for suffix in ("md", "html"):
         assert "analytics" in (DRILLS / f"{name}.{suffix}").read_text()
@@ -106,12 +159,21 @@ def test_a_lost_site_is_in_service_elsewhere(fleet: Fleet, lost: dict[str, str])
             "crm": Database("crm", "mariadb", 3306, "standard", "dr1", host),
         }
         assert {name: _rows(database) for name, database in taken.items()} == lost
+        assert {name: host.check_output(command) for name, command in _LOG_IN.items()} == {
+            "analytics": "21MB",
+            "crm": "77",
+        }
+        assert taken["analytics"].sql("SHOW port") == "5433", "what belongs to the place stays"
         for name, database in taken.items():
             assert database.records("full")[-1]["result"] == "ok"
             assert host.run("systemctl is-active holdfast-%s-full.timer", name).rc in (0, 3)
+            assert database.backup("log")["result"] == "ok", "its log is saved again"
             wrong = [item for item in database.status()["problems"] if item["severity"] == "critical"]
             assert wrong == [], wrong
-        for database in taken.values():
-            assert database.backup("log")["result"] == "ok", "its log is saved again"
         recovery = next(drill for drill in _reports().values() if drill["id"].startswith("recovery"))
         assert recovery["result"] == "passed", recovery["criteria"]
+        came_back = {item["instance"]: item["configuration"] for item in recovery["instances"]}
+        assert came_back["analytics"]["files"] == ["pg_hba.conf", "pg_ident.conf"]
+        assert {"work_mem", "listen_addresses"} <= {*came_back["analytics"]["parameters"]}
+        assert {"max_connections", "bind_address"} <= {*came_back["crm"]["parameters"]}
+        assert [item["problem"] for item in came_back.values() if "problem" in item] == []

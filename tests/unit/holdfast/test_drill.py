@@ -89,6 +89,29 @@ def test_a_drill_that_met_everything():
     assert found["defects"] == FACTS["defects"]
 
 
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        (
+            {
+                "taken": "2026-11-22T01:00:00.000Z",
+                "files": ["pg_hba.conf"],
+                "parameters": ["jit", "work_mem"],
+                "left_out": {"ssl_cert_file": "/x is not on this host"},
+            },
+            ["pg_hba.conf, 2 parameters (jit, work_mem)", "ssl_cert_file: /x is not on this host"],
+        ),
+        ({"problem": "the backup holds no configuration"}, ["the backup holds no configuration"]),
+        (None, ["not recorded"]),
+    ],
+)
+def test_a_report_tells_what_configuration_came_back_and_what_did_not(configuration, words):
+    restored = record("orders", 10, 20, **({"configuration": configuration} if configuration else {}))
+    text = markdown(report(drill.build(changed(records=[restored], expected=["orders"]))))
+    section = text.split("## Configuration of the servers")[1].split("\n## ")[0]
+    assert [item for item in words if item.replace("_", "\\_") not in section and item not in section] == []
+
+
 def spoilt(change):
     facts = copy.deepcopy(FACTS)
     change(facts)

@@ -49,6 +49,17 @@ def test_an_instance_that_meets_its_objectives_is_ok(orders, adapters):
     assert set(found["next_runs"]) == {"full", "log", "restore_test"}
 
 
+def test_a_backup_that_lacks_the_configuration_of_the_server_is_a_warning(orders, adapters, monkeypatch):
+    def refuse():
+        raise ServerUnavailable("the file cannot be read")
+
+    monkeypatch.setattr(adapters.engine, "save_configuration", refuse)
+    jobs.run_job(orders, Job.FULL)
+    found = status.instance_status(orders)
+    assert found["state"] == "warning"
+    assert texts(found) == ["the last full backup lacks the configuration of the server: the file cannot be read"]
+
+
 def unreachable(_repository):
     raise RepositoryUnavailable("no route")
 
