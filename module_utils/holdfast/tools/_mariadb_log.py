@@ -86,7 +86,7 @@ class BinaryLog:
         state = self._read() or self._rebuild()
         found, reach = self._on_disk(state)
         fresh, gap = rules.unsaved(state.last, found)
-        if gap:
+        if gap and not rules.hold_newest_backup(fresh, self._store.snapshots()):
             state.gap = f"{gap} (seen {format_instant(utcnow())})"
             log.error("%s: %s", self._instance.name, state.gap)
         if state.last is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..engines._binlog import LogFile, begins_history, follows
+from ..engines._binlog import LogFile, begins_history, follows, parse_position
 from ..repositories.restic import Snapshot
 
 LOG = "log"
@@ -26,6 +26,16 @@ def unsaved(last: LogFile | None, found: Sequence[LogFile]) -> tuple[list[LogFil
     if newer:
         return newer, "" if follows(last, newer[0]) else _missing(last, newer[0])
     return list(found), _reset(last, found) if found else ""
+
+
+def hold_newest_backup(files: Sequence[LogFile], snapshots: Sequence[Snapshot]) -> bool:
+    """Whether the newest backup ends in these files: what is missing before them is not needed to roll it forward."""
+    ends = [(item.time.timestamp(), item.tags["log_stop"]) for item in snapshots if item.tags.get("log_stop")]
+    if not ends:
+        return False
+    when, position = max(ends)
+    name, _ = parse_position(position)
+    return any(file.name == name and file.created <= when for file in files)
 
 
 def windows(current: Sequence[LogFile], fresh: Sequence[LogFile]) -> list[list[LogFile]]:

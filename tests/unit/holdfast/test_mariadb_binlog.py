@@ -165,3 +165,25 @@ def test_gaps() -> None:
     assert rules.gaps(files(3, 1, 2, 5)) == [(files(3)[0], files(5)[0])]
     reset = files(1, created=5000)[0]
     assert rules.gaps([*files(1, 2), reset]) == [(files(2)[0], reset)]
+
+
+@pytest.mark.parametrize(
+    ("position", "taken", "held"),
+    [
+        ("bin.100001:400 0-1-9", 205, True),
+        ("bin.100002:4", 225, True),
+        ("bin.000007:400", 150, False),  # of the history before
+        ("bin.100001:400", 150, False),  # of the same name, and older than the file
+        ("", 205, False),
+    ],
+)
+def test_what_is_missing_behind_the_newest_backup_alone_is_a_gap(position: str, taken: int, held: bool) -> None:
+    files = [LogFile(200, "bin.100001", 900), LogFile(220, "bin.100002", 900)]
+    moment = datetime.fromtimestamp(taken, UTC)
+    tags = {"log_stop": position} if position else {}
+    snapshots = [
+        Snapshot("old", datetime.fromtimestamp(1, UTC), {"log_stop": "bin.000001:4"}),
+        Snapshot("x", moment, tags),
+    ]
+    assert rules.hold_newest_backup(files, snapshots) is held
+    assert rules.hold_newest_backup(files, []) is False
