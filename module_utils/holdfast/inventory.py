@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from . import continuity, recovery_order
+from .audit import policy, policy_read
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .inventory_replicas import replica_issues
@@ -20,7 +21,14 @@ from .repositories.settings import read_repository, same_place
 from .units import parse_duration
 from .validation import Checker, Issue, Path, did_you_mean
 
-VARIABLES = ("db_instances", "db_service_levels", "db_repositories", "backup_scheduler", *continuity.VARIABLES)
+VARIABLES = (
+    "db_instances",
+    "db_service_levels",
+    "db_repositories",
+    "backup_scheduler",
+    policy.VARIABLE,
+    *continuity.VARIABLES,
+)
 SCHEDULERS = ("systemd", "cron")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 LOCAL_REPOSITORY = f"{STATE}/repository"  # where documentation and examples put a repository on the host itself
@@ -72,6 +80,8 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
         continuity.note_dependencies(variables, needs, circle, checker)
+        if variables.get(policy.VARIABLE) is not None:
+            policy_read.read_policy(variables[policy.VARIABLE], checker, needs)
         problems.add(host, variables, [*checker.issues, *replica_issues(hosts, host)])
     if hosts and not any("db_instances" in variables for variables in hosts.values()):
         problems.found.add(
