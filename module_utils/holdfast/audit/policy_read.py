@@ -113,8 +113,8 @@ def _read_entry(name: str, raw: object, check: Checker, path: Path, keys: tuple[
     if given.get("state"):
         state = check.choice((*path, "state"), given["state"], STATES, "state")
         entry = replace(entry, state=state or "present")
-    for key in ("roles", "admins"):
-        entry = replace(entry, **{key: _names((*path, key), given.get(key) or (), check)})
+    entry = replace(entry, roles=_names((*path, "roles"), given.get("roles") or (), check))
+    entry = replace(entry, admins=_names((*path, "admins"), given.get("admins") or (), check))
     if given.get("members") is not None:
         entry = replace(entry, members=_names((*path, "members"), given["members"], check))
     if given.get("rights") is not None:
@@ -142,7 +142,9 @@ def _rules(raw: object, check: Checker, path: Path) -> Iterator[Rule]:
 
 
 def _names(path: Path, raw: object, check: Checker) -> tuple[str, ...]:
-    found = [check.text((*path, index), item, "a name") for index, item in enumerate(check.sequence(path, raw, "names"))]
+    found = [
+        check.text((*path, index), item, "a name") for index, item in enumerate(check.sequence(path, raw, "names"))
+    ]
     return tuple(item for item in found if item is not None)
 
 
@@ -154,7 +156,9 @@ def _waivers(raw: object, check: Checker, path: Path) -> Iterator[Waiver]:
             continue
         id_ = "check" in given and check.text((*where, "check"), given["check"], "the id of a check", _CHECK.fullmatch)
         texts = {key: key in given and check.text((*where, key), given[key], "a text") for key in ("reason", "owner")}
-        subject = check.text((*where, "subject"), given.get("subject") or "*", "what the finding is about, with * for any")
+        subject = check.text(
+            (*where, "subject"), given.get("subject") or "*", "what the finding is about, with * for any"
+        )
         expires = _read_day((*where, "expires"), given["expires"], check) if "expires" in given else None
         if id_ and texts["reason"] and texts["owner"] and subject and expires:
             yield Waiver(id_, subject, str(texts["reason"]), str(texts["owner"]), expires)
@@ -186,7 +190,10 @@ def _read_window(raw: object, check: Checker, path: Path) -> Window | None:
     match = _HOURS.fullmatch(hours) if hours else None
     if match is None:
         return None
-    begin, end = time(int(match[1]), int(match[2])), time.max if match[3] == "24" else time(int(match[3]), int(match[4]))
+    begin, end = (
+        time(int(match[1]), int(match[2])),
+        time.max if match[3] == "24" else time(int(match[3]), int(match[4])),
+    )
     if begin == end:
         check.note((*path, "hours"), hours, "has no length", "hours such as 09:00-17:00")
         return None

@@ -92,7 +92,11 @@ def test_who_may_hold_a_role_is_written_on_either_side() -> None:
         ("dormant", 5, "db_access_policy.dormant: 5: unknown key; valid: did you mean dormant_days?"),
         ("dormant_days", 0, "db_access_policy.dormant_days: 0: is not valid; valid: 1 to 3650"),
         ("administrators", "postgres", "db_access_policy.administrators: 'postgres': is not a list"),
-        ("accounts/shop/kind", "robot", "accounts.shop.kind: 'robot': unknown kind of account; valid: valid are person"),
+        (
+            "accounts/shop/kind",
+            "robot",
+            "accounts.shop.kind: 'robot': unknown kind of account; valid: valid are person",
+        ),
         ("accounts/shop/state", "gone", "accounts.shop.state: 'gone': unknown state"),
         (
             "accounts/shop/roles",
