@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from . import __version__, config, metrics, tables, work
+from .audit.command import add_audit
 from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
@@ -32,13 +33,14 @@ examples:
   holdfast expire orders --dry-run          what retention would remove, and the recoverable window before and after
   holdfast restore-test orders              restore the newest backup onto a scratch server and check it
   holdfast restore orders --plan            what a restore would do, stop and lose; nothing is changed
+  holdfast audit orders                     who can do what, and what of it should not be so
   holdfast status --json | jq .             the same for a machine
 
 exit codes:
   0   done; status: no instance is critical
   1   a job failed; its record and the message say why
   2   wrong arguments or configuration; nothing was done
-  3   status: at least one instance is critical
+  3   status: at least one instance is critical; audit: a critical finding, or new power
   75  another job of the instance is running; try again later
 """
 
@@ -64,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="holdfast",
-        description="Backups of this host's database instances: taken, kept, verified and proven by restore.",
+        description="Backups of this host's database instances, taken, kept, verified and proven by restore; and who "
+        "can do what there.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_restore(add, _print)
     add_rescue(add, _print)
+    add_audit(add, _each, _print)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]

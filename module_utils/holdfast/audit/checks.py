@@ -35,7 +35,7 @@ CHECKS = {
             "Name its owner in db_access_policy.accounts, or drop the account.",
             _ACCOUNTS,
             ("7.2.5", "8.2.1"),
-            ("308(a)(4)", "312(a)(2)(i)"),
+            ("164.308(a)(4)", "164.312(a)(2)(i)"),
             ("5.16", "5.18"),
         ),
         _check(
@@ -46,7 +46,7 @@ CHECKS = {
             "Lock or drop it, or write down as an exception why it must stay.",
             _ACCOUNTS,
             ("8.2.6",),
-            ("308(a)(3)", "308(a)(4)"),
+            ("164.308(a)(3)", "164.308(a)(4)"),
             ("5.16", "5.18"),
         ),
         _check(
@@ -57,7 +57,7 @@ CHECKS = {
             "Give the password an end, or let the account prove itself by a certificate or the operating system.",
             _ACCOUNTS,
             ("8.3.9", "8.6.3"),
-            ("308(a)(5)", "312(d)"),
+            ("164.308(a)(5)", "164.312(d)"),
             ("5.17", "8.5"),
         ),
         _check(
@@ -68,7 +68,7 @@ CHECKS = {
             "Drop the account once its owner agrees.",
             _ACCOUNTS,
             ("8.2.5", "8.2.6"),
-            ("308(a)(3)",),
+            ("164.308(a)(3)",),
             ("5.18",),
         ),
         _check(
@@ -79,7 +79,7 @@ CHECKS = {
             "Give each person an account, or say in db_access_policy what kind of account it is.",
             _ACCOUNTS,
             ("8.2.1", "8.2.2"),
-            ("312(a)(2)(i)",),
+            ("164.312(a)(2)(i)",),
             ("5.16",),
         ),
         _check(
@@ -90,7 +90,7 @@ CHECKS = {
             "Revoke the role, or add the member to the policy.",
             _ROLES,
             ("7.2.1", "7.2.2"),
-            ("308(a)(4)", "312(a)(1)"),
+            ("164.308(a)(4)", "164.312(a)(1)"),
             ("5.15", "5.18", "8.2"),
         ),
         _check(
@@ -101,7 +101,7 @@ CHECKS = {
             "Revoke the right, or add it to the policy.",
             _RIGHTS,
             ("7.2.1", "7.2.2", "7.3.3"),
-            ("308(a)(4)", "312(a)(1)"),
+            ("164.308(a)(4)", "164.312(a)(1)"),
             ("5.15", "5.18", "8.3"),
         ),
         _check(
@@ -112,7 +112,7 @@ CHECKS = {
             "Take the power away, or name the account in db_access_policy.administrators.",
             _ACCOUNTS,
             ("7.2.1", "7.2.2"),
-            ("308(a)(4)", "312(a)(1)"),
+            ("164.308(a)(4)", "164.312(a)(1)"),
             ("8.2",),
         ),
         _check(
@@ -123,7 +123,7 @@ CHECKS = {
             "Correct the name, or take it out of the policy.",
             _ACCOUNTS,
             ("7.2.4",),
-            ("308(a)(4)",),
+            ("164.308(a)(4)",),
             ("5.18",),
         ),
         _check(
@@ -134,7 +134,7 @@ CHECKS = {
             "Bring the instance to its policy with playbooks/access_remediate.yml.",
             _ACCOUNTS,
             ("8.2.5",),
-            ("308(a)(3)",),
+            ("164.308(a)(3)",),
             ("5.18", "5.16"),
         ),
         _check(
@@ -145,7 +145,7 @@ CHECKS = {
             "Mend what the exception is for, or agree on it anew with a new day.",
             "The exceptions of db_access_policy, compared with today",
             ("7.2.4", "12.3.1"),
-            ("308(a)(1)",),
+            ("164.308(a)(1)",),
             ("5.18",),
         ),
         _check(
@@ -156,7 +156,7 @@ CHECKS = {
             "Sign the review sheet and record it: playbooks/access_audit.yml with signed_by and signed_sheet.",
             "The reviews recorded on the control host, compared with today",
             ("7.2.4",),
-            ("308(a)(1)", "308(a)(4)"),
+            ("164.308(a)(1)", "164.308(a)(4)"),
             ("5.18",),
         ),
         _check(
@@ -167,7 +167,7 @@ CHECKS = {
             "Break one step of the path: the evidence names them in order.",
             "Memberships, attributes, ownership and routines, followed from each account to superuser",
             ("7.2.1", "7.2.2"),
-            ("308(a)(4)", "312(a)(1)"),
+            ("164.308(a)(4)", "164.312(a)(1)"),
             ("8.2", "8.18"),
         ),
         _check(
@@ -178,7 +178,7 @@ CHECKS = {
             "Ask the account's owner; revoke what was granted if nobody can say why.",
             "The server's own log, read on from where the last audit ended",
             ("10.2.1.5", "10.4.1"),
-            ("308(a)(5)", "312(b)"),
+            ("164.308(a)(5)", "164.312(b)"),
             ("8.15", "8.16"),
         ),
         _check(
@@ -189,7 +189,7 @@ CHECKS = {
             "Revoke it: playbooks/access_remediate.yml brings the instance to its policy.",
             _RIGHTS,
             ("7.2.2", "7.3.3"),
-            ("308(a)(4)", "312(a)(1)"),
+            ("164.308(a)(4)", "164.312(a)(1)"),
             ("5.15", "8.3"),
         ),
     )

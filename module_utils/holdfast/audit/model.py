@@ -47,6 +47,9 @@ class Check:
     ``statement`` is the SQL that is asked, or names what is read where it is not SQL; it is part of the evidence.
     ``controls`` gives for each framework the numbers of the requirements that the check bears on. ``per_database`` says
     that the question is asked in every database that takes connections.
+
+    ``power`` says that it finds who has what makes an administrator: accounts that the policy names as such are as they
+    should be.
     """
 
     id: str
@@ -57,6 +60,7 @@ class Check:
     statement: str
     controls: Mapping[str, tuple[str, ...]]
     per_database: bool = False
+    power: bool = False
 
 
 @dataclass(frozen=True)

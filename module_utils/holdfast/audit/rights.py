@@ -62,6 +62,12 @@ def read(rights: Iterable[Right], policy: Policy, path: str, before: str) -> Rig
     return found
 
 
+def unwanted(rights: Iterable[Right], policy: Policy) -> Iterator[Right]:
+    """The rights that the policy forbids or does not give, of accounts of which it says what they have."""
+    judge = _Judge(policy)
+    return (right for right in rights if judge.verdict(right))
+
+
 def of_account(path: str, account: str) -> list[dict[str, Any]]:
     """The rights of one account, as the last audit kept them."""
     if not os.path.exists(path):
@@ -93,15 +99,21 @@ class _Judge:
         self._subjects: set[tuple[str, str, str]] = set()
 
     def see(self, right: Right) -> None:
+        """Note a right that should not be."""
+        check = self.verdict(right)
+        if check:
+            self._note(check, right)
+
+    def verdict(self, right: Right) -> str:
+        """The check that finds a right; empty where it is as it should be, or the policy says nothing of it."""
         entry = self._policy.entry(right.account)
         if entry is None or (entry.rights is None and not entry.forbidden):
-            return
+            return ""
         if right.account in (self._policy.administrators or ()):
-            return
+            return ""
         if any(_covers(rule, right) for rule in entry.forbidden):
-            self._note("AC15", right)
-        elif entry.rights is not None and not self._is_given(entry, right):
-            self._note("AC07", right)
+            return "AC15"
+        return "AC07" if entry.rights is not None and not self._is_given(entry, right) else ""
 
     def results(self, part: Part[Any]) -> list[Result]:
         found = []
