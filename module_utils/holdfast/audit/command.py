@@ -52,7 +52,7 @@ def _run(each: Each, show: Print, args: argparse.Namespace) -> int:
         found = each(args, lambda instance, a: of_account(Store(instance).rights, a.rights))
         show(args, found, lambda: _rights_text(found, args.rights))
         return 0
-    found = each(args, lambda instance, a: _last(instance) if a.last else run(instance, None))
+    found = each(args, lambda instance, a: last(instance) if a.last else run(instance, None))
     show(args, found, lambda: "\n\n".join(text(item) for item in found.values()))
     codes = [int(item["record"].get("exit_code", 0)) for item in found.values()]
     failed = next((code for code in codes if code), 0)
@@ -60,10 +60,11 @@ def _run(each: Each, show: Print, args: argparse.Namespace) -> int:
     return failed or (_CRITICAL if alarming else 0)
 
 
-def _last(instance: Instance) -> dict[str, Any]:
+def last(instance: Instance) -> dict[str, Any]:
+    """The last audit of an instance. Raises InvalidInput when there was none."""
     found = Store(instance).last()
     if found is None:
-        raise InvalidInput("it was never audited", where=instance.name, remedy="Leave --last away")
+        raise InvalidInput("it was never audited", where=instance.name, remedy="Audit it first")
     return {"record": {}, "audit": found}
 
 

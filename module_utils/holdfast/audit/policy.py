@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from fnmatch import fnmatchcase
 
-from ..validation import Checker
-
 VARIABLE = "db_access_policy"
 KINDS = ("person", "service", "shared")
 STATES = ("present", "locked", "absent")
@@ -142,22 +140,6 @@ class Policy:
                 found[role] = None
                 waiting.append(role)
         return tuple(found)
-
-
-def resolve(raw: Mapping[str, object] | None, instance: str) -> Policy:
-    """The policy of an instance. Raises InvalidInventory with everything that is wrong with it."""
-    from .. import problems
-    from .policy_read import read_policy
-
-    if not raw:
-        return Policy()
-    check = Checker(rendered=True)
-    found = read_policy(raw, check, only=instance)
-    if check.issues:
-        variables = {VARIABLE: raw}
-        wrong = [problems.problem_of(instance, variables, issue, None) for issue in check.issues]
-        raise problems.InvalidInventory(sorted(wrong), where=instance)
-    return found.get(instance, Policy())
 
 
 def contradictions(policy: Policy) -> Sequence[tuple[str, str, str, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Any
 
+from ..problems import InvalidInventory, problem_of
 from ..validation import Checker, Path, did_you_mean
 from .policy import DAYS, KINDS, STATES, VARIABLE, Entry, Policy, Rule, Waiver, Window, contradictions
 
@@ -69,6 +70,18 @@ def read_policy(
         if draft.complete:
             _note_names(found[name], draft, check, noted)
     return found
+
+
+def resolve(raw: Mapping[str, Any] | None, instance: str) -> Policy:
+    """The policy of an instance. Raises InvalidInventory with everything that is wrong with it."""
+    if not raw:
+        return Policy()
+    check = Checker(rendered=True)
+    found = read_policy(raw, check, only=instance)
+    if check.issues:
+        wrong = [problem_of(instance, {VARIABLE: raw}, issue, None) for issue in check.issues]
+        raise InvalidInventory(sorted(wrong), where=instance)
+    return found[instance]
 
 
 def _read_part(given: Mapping[str, Any], check: Checker, path: Path) -> _Draft:

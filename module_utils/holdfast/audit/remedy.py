@@ -21,7 +21,8 @@ from ..records import Record
 from ..units import utcnow
 from .facts import plain
 from .model import Action, Right, Step
-from .policy import Policy, resolve
+from .policy import Policy
+from .policy_read import resolve
 from .rights import unwanted
 from .snapshot import Store, read_json, write_json
 

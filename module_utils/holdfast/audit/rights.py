@@ -9,7 +9,7 @@ import gzip
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +35,7 @@ class Rights:
     lost: Sequence[Right] | None = None
 
 
-def read(rights: Iterable[Right], policy: Policy, path: str, before: str) -> Rights:
+def read(rights: Callable[[], Iterable[Right]], policy: Policy, path: str, before: str) -> Rights:
     """Go through the rights, and write them to ``path``; ``before`` is the file of the run before, if it is there."""
     with suppress(FileNotFoundError):
         os.unlink(path + ".new")  # of a run that was killed
@@ -44,7 +44,7 @@ def read(rights: Iterable[Right], policy: Policy, path: str, before: str) -> Rig
 
     def all_of_them() -> set[str]:
         lines = set()
-        for right in rights:
+        for right in rights():
             judge.see(right)
             counts.setdefault(right.account, Counter())[f"{right.privilege} on {right.kind}"] += 1
             lines.add(_line(right))

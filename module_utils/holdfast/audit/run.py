@@ -23,7 +23,8 @@ from . import rights as all_rights
 from .compare import compare
 from .facts import Facts, answer, ask, counted, plain
 from .model import Check, Result, Severity, Status
-from .policy import Policy, resolve
+from .policy import Policy
+from .policy_read import resolve
 from .snapshot import FORMAT, Snapshot, Store, date_findings, new_power, read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: St
         info = adapters.engine.inspect()
         auditor = registry.auditor(adapters.engine)
         facts = _facts(auditor, before)
-        rights = all_rights.read(auditor.rights(), policy, store.rights, store.rights)
+        rights = all_rights.read(auditor.rights, policy, store.rights, store.rights)
     results = [
         *(_but_administrators(item, policy) for item in facts.results),
         *_in_order([*compare(policy, facts, _ids(facts)), *rights.results]),

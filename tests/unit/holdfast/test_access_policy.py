@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.holdfast import inventory
-from ansible.module_utils.holdfast.audit import policy
+from ansible.module_utils.holdfast.audit import policy_read
 from ansible.module_utils.holdfast.problems import InvalidInventory
 
 POLICY: dict[str, Any] = {
@@ -68,19 +68,19 @@ def test_a_right_policy_has_no_problem() -> None:
 
 
 def test_the_part_of_an_instance_is_put_over_the_shared_one() -> None:
-    found = policy.resolve(POLICY, "orders")
+    found = policy_read.resolve(POLICY, "orders")
     assert found.administrators == ("postgres", "dba")
     assert (found.dormant_days, found.review_months, found.warn_days) == (60, 3, 30)
     assert set(found.accounts) == {"shop", "ann", "bob", "report"}
     assert found.exceptions[0].expires == date(2027, 1, 31)
-    other = policy.resolve(POLICY, "billing")
+    other = policy_read.resolve(POLICY, "billing")
     assert (other.administrators, other.review_months) == (("postgres",), 6)
     assert "report" not in other.accounts
-    assert not policy.resolve(None, "orders").given
+    assert not policy_read.resolve(None, "orders").given
 
 
 def test_who_may_hold_a_role_is_written_on_either_side() -> None:
-    found = policy.resolve(POLICY, "orders")
+    found = policy_read.resolve(POLICY, "orders")
     assert found.holders("writers") == ("shop", "ann", "report")
     assert found.holders("pg_monitor") is None
     assert found.roles_of("report") == ("writers",)
@@ -148,7 +148,7 @@ def test_a_template_is_left_to_its_host() -> None:
 
 def test_a_wrong_policy_is_one_error_with_everything() -> None:
     with pytest.raises(InvalidInventory) as caught:
-        policy.resolve({"dormant_days": 0, "accounts": {"a": {"kind": "x"}}}, "orders")
+        policy_read.resolve({"dormant_days": 0, "accounts": {"a": {"kind": "x"}}}, "orders")
     assert "2 problems" in str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_a_wrong_policy_is_one_error_with_everything() -> None:
 )
 def test_what_a_rule_covers(rule: dict, right: tuple, covered: bool) -> None:
     account = {"accounts": {"a": {"rights": [rule]}}}
-    (found,) = policy.resolve(account, "orders").accounts["a"].rights
+    (found,) = policy_read.resolve(account, "orders").accounts["a"].rights
     assert found.covers(*right) is covered
 
 
@@ -180,5 +180,5 @@ def test_what_a_rule_covers(rule: dict, right: tuple, covered: bool) -> None:
     ],
 )
 def test_the_window_of_changes(moment: str, inside: bool) -> None:
-    window = policy.resolve(POLICY, "orders").window
+    window = policy_read.resolve(POLICY, "orders").window
     assert window.holds(datetime.fromisoformat(moment).astimezone()) is inside
