@@ -110,6 +110,7 @@ class Account:
     member_of: tuple[str, ...] = ()  # direct
     attributes: tuple[str, ...] = ()  # powers that are no grants on objects: CREATEROLE, REPLICATION, SUPER, ...
     unknown: Mapping[str, str] = field(default_factory=dict)
+    password_changed: datetime | None = None  # where the engine keeps it; no date of creation
 
 
 @dataclass(frozen=True)

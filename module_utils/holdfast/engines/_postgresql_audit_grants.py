@@ -1,0 +1,258 @@
+"""Taking and giving single rights and memberships of PostgreSQL, with the statements that give and take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..audit.model import PUBLIC, Action, Step
+from ..errors import InvalidInput
+from . import _postgresql_audit_objects as objects
+from ._postgresql_audit_sql import reading, version
+from ._postgresql_session import Session, quoted
+
+if TYPE_CHECKING:
+    from .postgresql import PostgreSQL
+
+SHARED = ("database", "tablespace", "parameter")
+_WORDS = {
+    "view": "TABLE",
+    "materialized view": "TABLE",
+    "foreign table": "TABLE",
+    "column": "TABLE",
+    "domain": "DOMAIN",
+}
+_ENTRIES = """
+    SELECT coalesce(r.rolname, 'PUBLIC'), a.privilege_type, a.is_grantable, g.rolname, a.grantor <> o.owner
+      FROM ({objects}) o CROSS JOIN LATERAL aclexplode(o.acl) a
+      LEFT JOIN pg_roles r ON r.oid = a.grantee JOIN pg_roles g ON g.oid = a.grantor
+     WHERE o.kind = %s AND o.object = %s AND a.grantee <> o.owner ORDER BY 1, 2, 4
+"""
+_THERE = "SELECT 1 FROM ({objects}) o WHERE o.kind = %s AND o.object = %s"
+_COLUMN = """
+    SELECT 1 FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE format('%%I.%%I (%%I)', n.nspname, c.relname, t.attname) = %s AND t.attnum > 0 AND NOT t.attisdropped
+"""
+_PARAMETER = "SELECT 1 FROM pg_settings WHERE name = %s"
+_PRIVILEGES = (
+    ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE")
+    + ("CONNECT", "TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM")
+)  # fmt: skip
+
+
+class Entry(NamedTuple):
+    """One entry of an access list: who may do what, whether it may hand it on, and from whom it has it."""
+
+    grantee: str
+    privilege: str
+    grantable: bool
+    grantor: str
+    foreign: bool  # not from the owner, so that only the grantor's own statement takes it back
+
+
+def role_name(name: str) -> str:
+    """A grantee in a statement."""
+    return PUBLIC if name == PUBLIC else quoted(name)
+
+
+def target(kind: str, name: str, privilege: str) -> tuple[str, str]:
+    """What is granted on what, in the words of GRANT: the name is one that the catalog gave."""
+    word = _WORDS.get(kind, kind.upper())
+    if kind == "column":
+        relation, _, column = name.partition(" (") if name.count(" (") == 1 else name.rpartition(" (")
+        return f"{privilege} ({column[:-1]})", f"TABLE {relation}"
+    return privilege, f"{word} {name}"
+
+
+def as_role(grantor: str | None, statement: str) -> tuple[str, ...]:
+    """A statement in the name of another: what is taken back, the one who gave it takes back."""
+    if grantor is None:
+        return (statement,)
+    return (f"SET ROLE {quoted(grantor)}", statement, "RESET ROLE")
+
+
+def _given(details: dict[str, Any], account: str) -> tuple[str, str, str, str]:
+    missing = [name for name in ("privilege", "kind", "object") if not details.get(name)]
+    if missing:
+        raise InvalidInput(
+            f"{', '.join(missing)} not given",
+            where=account,
+            remedy="Give the fields that the audit writes of the right",
+        )
+    privilege, kind = str(details["privilege"]).upper(), str(details["kind"])
+    if privilege not in _PRIVILEGES:
+        raise InvalidInput(f"{privilege} is no privilege that can be granted", where=account)
+    if kind.startswith("future ") or kind in ("server", "operating system"):
+        raise InvalidInput(
+            f"a right of kind {kind!r} is no grant on an object",
+            where=account,
+            remedy="Name the role or the attribute; default privileges take ALTER DEFAULT PRIVILEGES by hand",
+        )
+    return privilege, kind, str(details["object"]), str(details.get("database") or "postgres")
+
+
+def _source(seen: Session, kind: str) -> str:
+    return objects.shared(version(seen)) if kind in SHARED else objects.local()
+
+
+def _entries(seen: Session, kind: str, name: str) -> list[Entry]:
+    query = _ENTRIES.format(objects=_source(seen, kind).replace("%", "%%"))
+    return [Entry(*row) for row in seen.rows(query, (kind, name))]
+
+
+def _there(seen: Session, kind: str, name: str) -> bool:
+    if kind == "column":
+        return bool(seen.rows(_COLUMN, (name,)))
+    if kind == "parameter":
+        return bool(seen.rows(_PARAMETER, (name,)))
+    query = _THERE.format(objects=_source(seen, kind).replace("%", "%%"))
+    return bool(seen.rows(query, (kind, name)))
+
+
+def _must_be_there(seen: Session, kind: str, name: str, where: str) -> None:
+    if not _there(seen, kind, name):
+        raise InvalidInput(f"there is no {kind} {name}", where=where, remedy="Write it as the audit does: schema.name")
+
+
+def revoke_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> Sequence[Step]:
+    """Take a right from an account, and what others have from it through this account."""
+    privilege, kind, name, database = _given(details, account)
+    with reading(engine, database) as seen:
+        _must_be_there(seen, kind, name, f"{engine.where}, database {database}")
+        entries = _entries(seen, kind, name)
+    own = [entry for entry in entries if entry.grantee == account and entry.privilege == privilege]
+    if not own:
+        return ()
+    hangs = _dependent(entries, account, privilege) if any(entry.grantable for entry in own) else []
+    what, on = target(kind, name, privilege)
+    statements: list[str] = []
+    undo: list[str] = []
+    for entry in own:
+        grantor = entry.grantor if entry.foreign else None
+        cascade = " CASCADE" if hangs else ""
+        statements += as_role(grantor, f"REVOKE {what} ON {on} FROM {role_name(account)}{cascade}")
+        undo += _give(entry, what, on)
+    for entry in hangs:
+        undo += _give(entry, what, on)
+    others = (
+        f", and from {', '.join(sorted({entry.grantee for entry in hangs}))}, who have it from there" if hangs else ""
+    )
+    sentence = f"{privilege} on {kind} {name} is taken from {account}{others}"
+    return (Step(Action.REVOKE, account, sentence, tuple(statements), tuple(undo), database),)
+
+
+def _give(entry: Entry, what: str, on: str) -> tuple[str, ...]:
+    option = " WITH GRANT OPTION" if entry.grantable else ""
+    grantor = entry.grantor if entry.foreign else None
+    return as_role(grantor, f"GRANT {what} ON {on} TO {role_name(entry.grantee)}{option}")
+
+
+def _dependent(entries: Sequence[Entry], grantor: str, privilege: str) -> list[Entry]:
+    """What hangs on the grant option of a role, those first that others hang on."""
+    found: list[Entry] = []
+    waiting = [grantor]
+    while waiting:
+        source = waiting.pop(0)
+        for entry in entries:
+            if entry.grantor == source and entry.privilege == privilege and entry.foreign and entry not in found:
+                found.append(entry)
+                waiting.append(entry.grantee)
+    return found
+
+
+def grant_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> Sequence[Step]:
+    """Give an account a right on an object."""
+    privilege, kind, name, database = _given(details, account)
+    grantable = bool(details.get("grantable"))
+    with reading(engine, database) as seen:
+        _must_be_there(seen, kind, name, f"{engine.where}, database {database}")
+        entries = _entries(seen, kind, name)
+    own = [entry for entry in entries if entry.grantee == account and entry.privilege == privilege]
+    if any(entry.grantable or not grantable for entry in own):
+        return ()
+    what, on = target(kind, name, privilege)
+    option = " WITH GRANT OPTION" if grantable else ""
+    undo = f"REVOKE {'GRANT OPTION FOR ' if own else ''}{what} ON {on} FROM {role_name(account)}"
+    statement = f"GRANT {what} ON {on} TO {role_name(account)}{option}"
+    sentence = f"{account} gets {privilege} on {kind} {name}{', and may hand it on' if grantable else ''}"
+    return (Step(Action.GRANT, account, sentence, (statement,), (undo,), database),)
+
+
+_HELD = """
+    SELECT r.rolname, m.rolname, g.rolname, a.admin_option, (to_jsonb(a) ->> 'inherit_option')::boolean,
+           (to_jsonb(a) ->> 'set_option')::boolean
+      FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+      LEFT JOIN pg_roles g ON g.oid = a.grantor WHERE r.rolname = %s ORDER BY 2, 3
+"""
+
+
+class Member(NamedTuple):
+    """One row of a role's members. ``inherits`` and ``becomes`` are None before PostgreSQL 16, which has no such options."""
+
+    role: str
+    member: str
+    grantor: str | None
+    admin: bool
+    inherits: bool | None
+    becomes: bool | None
+
+
+def members(seen: Session, role: str) -> list[Member]:
+    """Who holds a role, and from whom."""
+    return [Member(*row) for row in seen.rows(_HELD, (role,))]
+
+
+def membership(item: Member) -> str:
+    """The statement that makes a membership as it is."""
+    options = []
+    if item.inherits is not None:
+        options = [f"ADMIN {item.admin}", f"INHERIT {item.inherits}", f"SET {item.becomes}"]
+    elif item.admin:
+        options = ["ADMIN OPTION"]
+    text = f"GRANT {quoted(item.role)} TO {quoted(item.member)}"
+    text += f" WITH {', '.join(options).upper()}" if options else ""
+    # Before 16 the grantor is a remark that may name a role which is gone.
+    return text + (f" GRANTED BY {quoted(item.grantor)}" if item.grantor and item.inherits is not None else "")
+
+
+def revoke_membership(seen: Session, role: str, member: str, *, admin: bool = False) -> Sequence[Step]:
+    """Take a role from a member, and from those who have it from there; or the admin option alone."""
+    everyone = members(seen, role)
+    own = [item for item in everyone if item.member == member and (item.admin or not admin)]
+    if not own:
+        return ()
+    hangs = _handed_on(everyone, member)
+    option = "ADMIN OPTION FOR " if admin else ""
+    statements = []
+    for item in own:
+        by = f" GRANTED BY {quoted(item.grantor)}" if item.grantor and item.inherits is not None else ""
+        cascade = " CASCADE" if hangs else ""
+        statements.append(f"REVOKE {option}{quoted(role)} FROM {quoted(member)}{by}{cascade}")
+    undo = tuple(membership(item) for item in (*own, *hangs))
+    others = f", and from {', '.join(sorted({item.member for item in hangs}))}, who have it from there" if hangs else ""
+    thing = f"the admin option of {role}" if admin else f"the role {role}"
+    return (Step(Action.REVOKE, member, f"{thing} is taken from {member}{others}", tuple(statements), undo),)
+
+
+def _handed_on(everyone: Sequence[Member], grantor: str) -> list[Member]:
+    """Since PostgreSQL 16 a membership hangs on the admin option of who granted it."""
+    found: list[Member] = []
+    waiting = [grantor]
+    while waiting:
+        source = waiting.pop(0)
+        for item in everyone:
+            if item.inherits is not None and item.grantor == source and item.member != source and item not in found:
+                found.append(item)
+                waiting.append(item.member)
+    return found
+
+
+def grant_membership(seen: Session, role: str, member: str, *, admin: bool = False) -> Sequence[Step]:
+    """Give a member a role."""
+    own = [item for item in members(seen, role) if item.member == member]
+    if any(item.admin or not admin for item in own):
+        return ()
+    statement = f"GRANT {quoted(role)} TO {quoted(member)}{' WITH ADMIN OPTION' if admin else ''}"
+    undo = f"REVOKE {'ADMIN OPTION FOR ' if own else ''}{quoted(role)} FROM {quoted(member)}"
+    sentence = f"{member} gets the role {role}{', and may hand it on' if admin else ''}"
+    return (Step(Action.GRANT, member, sentence, (statement,), (undo,)),)
