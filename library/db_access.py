@@ -37,6 +37,9 @@ options:
   role:
     description: The role to revoke.
     type: str
+  attribute:
+    description: The attribute to revoke, such as C(CREATEROLE), where the engine has such.
+    type: str
   privilege:
     description: The right to revoke, such as C(SELECT).
     type: str
@@ -48,6 +51,9 @@ options:
     type: str
   database:
     description: The database that the object is in, where it is in one.
+    type: str
+  reassign:
+    description: The account that gets what one that is dropped owns. Without it, one that owns something is refused.
     type: str
   policy:
     description: The variable C(db_access_policy). Without it, that of the last audit is used.
@@ -131,7 +137,7 @@ from ansible.module_utils.holdfast.jobs import summary
 from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.model import Instance
 
-DETAILS = ("role", "privilege", "kind", "object", "database")
+DETAILS = ("role", "attribute", "privilege", "kind", "object", "database", "reassign")
 ARGUMENTS = {
     "instance": {"type": "str", "required": True},
     "action": {
@@ -141,10 +147,12 @@ ARGUMENTS = {
     },
     "account": {"type": "str", "default": ""},
     "role": {"type": "str"},
+    "attribute": {"type": "str"},
     "privilege": {"type": "str"},
     "kind": {"type": "str"},
     "object": {"type": "str"},
     "database": {"type": "str"},
+    "reassign": {"type": "str"},
     "policy": {"type": "dict"},
     "undo": {"type": "str", "default": ""},
     "confirm": {"type": "str", "default": ""},

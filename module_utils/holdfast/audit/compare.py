@@ -182,15 +182,23 @@ def _members(policy: Policy, facts: Facts) -> list[Finding]:
     for item in memberships:
         if item.member in system:
             continue  # the server's own roles hold each other
-        holders, entry, role = policy.holders(item.role), policy.entry(item.member), policy.roles.get(item.role)
-        judged = holders is not None or bool(entry and entry.roles)
-        subject = f"{item.member} in {item.role}"
-        if judged and item.member not in (holders or ()):
+        verdict, subject = judge_member(policy, item), f"{item.member} in {item.role}"
+        if verdict == "member":
             found.append(finding("AC06", subject, f"{item.member} holds {item.role}", account=item.member))
-        elif judged and item.admin and item.member not in (role.admins if role else ()):
+        elif verdict == "admin":
             text = f"{item.member} may hand {item.role} on to others"
             found.append(finding("AC06", f"{subject} with admin option", text, account=item.member))
     return found
+
+
+def judge_member(policy: Policy, item: Membership) -> str:
+    """What is wrong with a membership: that it is one (``member``), or its admin option; empty where nothing is."""
+    holders, entry, role = policy.holders(item.role), policy.entry(item.member), policy.roles.get(item.role)
+    if item.member in (policy.administrators or ()) or (holders is None and not (entry and entry.roles)):
+        return ""
+    if item.member not in (holders or ()):
+        return "member"
+    return "admin" if item.admin and item.member not in (role.admins if role else ()) else ""
 
 
 def _administrators(policy: Policy, facts: Facts) -> list[Finding]:

@@ -89,6 +89,9 @@ def _review(entry: Entry, reviews: Sequence[Review], today: date) -> None:
     check = {**describe(CHECKS["AC12"]), "status": status, "reason": "", "asked": entry["finished"]}
     entry["checks"] = sorted([*entry["checks"], check], key=lambda item: (item["id"][:2] == "AC", item["id"]))
     entry["findings"] = [*entry["findings"], *findings]
+    open_ = Counter(item["check"] for item in entry["findings"] if item["state"] == "open")
+    for item in entry["checks"]:
+        item["open"] = open_[item["id"]]
     entry["review"] = last_review(reviews, entry["instance"])
 
 

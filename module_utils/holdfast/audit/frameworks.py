@@ -52,7 +52,7 @@ def page(entries: Sequence[Entry], name: str, made: str) -> Document:
             (
                 id_,
                 listed[0][1]["title"],
-                "\n".join(f"{entry['instance']}: {outcome(entry, check)}" for entry, check in listed),
+                "\n".join(f"{entry['instance']}: {outcome(check)}" for entry, check in listed),
             )
             for id_, listed in sorted(checks.items())
         ]
@@ -75,11 +75,7 @@ def _worst(checks: Mapping[str, Sequence[tuple[Entry, Entry]]]) -> str:
 
 
 def _open(checks: Mapping[str, Sequence[tuple[Entry, Entry]]]) -> int:
-    return sum(_count(entry, check) for listed in checks.values() for entry, check in listed)
-
-
-def _count(entry: Entry, check: Entry) -> int:
-    return sum(item["check"] == check["id"] and item["state"] == "open" for item in entry["findings"])
+    return sum(int(check["open"]) for listed in checks.values() for _, check in listed)
 
 
 def _mark(status: str) -> Words:
@@ -87,9 +83,9 @@ def _mark(status: str) -> Words:
     return good(text) if status == "passed" else bad(text) if status in ("found", "error") else text
 
 
-def outcome(entry: Entry, check: Entry) -> str:
+def outcome(check: Entry) -> str:
     """How a check ended on an instance, in words."""
     if check["status"] == "found":
-        count = _count(entry, check)
+        count = int(check["open"])
         return f"{count} found" if count else "found, all of it excepted"
     return _STATUS[check["status"]] + (f": {check['reason']}" if check["reason"] else "")

@@ -19,8 +19,9 @@ from ..model import Instance, Job
 from ..owner import run_as_owner
 from ..records import Record
 from ..units import utcnow
+from .compare import judge_member
 from .facts import plain
-from .model import Action, Right, Step
+from .model import Action, Membership, Right, Step
 from .policy import Policy
 from .policy_read import resolve
 from .rights import unwanted
@@ -30,13 +31,22 @@ NAMED = (Action.REVOKE, Action.LOCK, Action.EXPIRE, Action.DROP)
 ACTIONS = ("policy", *map(str, NAMED), "undo")
 _ORDER = (Action.REVOKE, Action.LOCK, Action.EXPIRE, Action.DROP)
 
+_DETAILS = {
+    str(Action.REVOKE): frozenset({"role", "attribute", "privilege", "kind", "object", "database"}),
+    str(Action.DROP): frozenset({"reassign"}),
+}
+
 Wanted = tuple[Action, str, dict[str, Any]]
 Prepare = Callable[[Instance], None]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to change. ``details`` of a revocation are ``role``, or privilege, kind, object and database."""
+    """What to change.
+
+    ``details`` of a revocation are ``role``, ``attribute``, or privilege, kind, object and database; of a drop
+    ``reassign``, the account that gets what this one owns.
+    """
 
     action: str
     account: str = ""
@@ -56,10 +66,12 @@ def make_request(action: str, **options: Any) -> Request:
         raise InvalidInput(f"{action} needs an account", remedy="Name it as the server writes it")
     if not named and (request.account or request.details):
         raise InvalidInput(f"{action} takes no account", remedy="Leave account and rights away")
-    if action == str(Action.REVOKE) and ("role" in request.details) == ("privilege" in request.details):
-        raise InvalidInput("revoke needs either a role or a privilege", remedy="Name one of them")
-    if action != str(Action.REVOKE) and request.details:
-        raise InvalidInput(f"{action} takes no role or right", remedy="Use the action revoke")
+    known = _DETAILS.get(action, frozenset())
+    strange = sorted(set(request.details) - known)
+    if strange:
+        raise InvalidInput(f"{action} takes no {', '.join(strange)}", remedy="Use another action, or leave it away")
+    if action == str(Action.REVOKE) and len({"role", "privilege", "attribute"} & set(request.details)) != 1:
+        raise InvalidInput("revoke needs a role, an attribute or a privilege", remedy="Name one of them")
     if (action == "undo") != bool(request.undo):
         raise InvalidInput("undo and the name of an undo belong together", remedy="The record of the change names it")
     return request
@@ -181,7 +193,7 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
             found.append((Action.LOCK, name, {}))
     kept = {name for name, account in accounts.items() if not account.system and name not in gone}
     held = {(item.role, item.member) for item in auditor.memberships()}
-    found.extend(_unwanted_members(held, policy, kept))
+    found.extend(_unwanted_members(auditor.memberships(), policy, kept))
     notes.extend(
         f"the policy gives {role} to {member}, which does not hold it; it is not granted"
         for role in policy.roles
@@ -192,12 +204,11 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
     return sorted(found, key=lambda item: (_ORDER.index(item[0]), item[1], sorted(item[2].items()))), notes
 
 
-def _unwanted_members(held: set[tuple[str, str]], policy: Policy, kept: set[str]) -> Iterable[Wanted]:
-    for role, member in held:
-        holders, named = policy.holders(role), policy.entry(member)
-        judged = holders is not None or bool(named and named.roles)
-        if judged and member in kept and member not in (holders or ()):
-            yield Action.REVOKE, member, {"role": role}
+def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: set[str]) -> Iterable[Wanted]:
+    for item in memberships:
+        verdict = judge_member(policy, item) if item.member in kept else ""
+        if verdict:
+            yield Action.REVOKE, item.member, {"role": item.role, **({"admin": True} if verdict == "admin" else {})}
 
 
 def _unwanted_rights(auditor: Auditor, policy: Policy, gone: set[str]) -> Iterable[Wanted]:
@@ -219,7 +230,8 @@ def _of_right(right: Right) -> dict[str, str]:
 
 def _words(wanted: Wanted) -> str:
     action, account, details = wanted
-    return f"{action} {account}{''.join(f' {value}' for value in details.values() if value)}"
+    told = "".join(f" {value}" for name, value in details.items() if value and name != "admin")
+    return f"{action} {account}{told}{' with admin option' if details.get('admin') else ''}"
 
 
 def write_undo(instance: Instance, steps: Sequence[Step]) -> str:

@@ -251,15 +251,15 @@ def _evidence(document: Document, entries: Sequence[Entry]) -> None:
                 code(entry["instance"]),
                 f"{entry['engine']} {entry['version']}",
                 _moment(item["asked"] or entry["started"]),
-                _outcome(entry, item),
+                _outcome(item),
             )
             for entry, item in listed
         ]
         document.add(Table(("Instance", "Server", "Asked", "Result"), rows))
 
 
-def _outcome(entry: Entry, check: Entry) -> Words:
-    text = outcome(entry, check)
+def _outcome(check: Entry) -> Words:
+    text = outcome(check)
     return bad(text) if check["status"] in ("found", "error") else text
 
 

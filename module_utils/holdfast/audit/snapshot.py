@@ -57,7 +57,7 @@ def write_json(path: str, value: Any) -> None:
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(value, stream, ensure_ascii=False, sort_keys=True, default=str)
+        stream.write(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
@@ -65,7 +65,7 @@ def write_json(path: str, value: Any) -> None:
 
 def key(found: Entry) -> str:
     """What makes a finding the same in two runs."""
-    return json.dumps([found["check"], found["database"], found["subject"]], ensure_ascii=False)
+    return "\0".join((found["check"], found["database"], found["subject"]))
 
 
 def date_findings(snapshot: Snapshot, before: Snapshot | None) -> None:

@@ -109,6 +109,7 @@ ACCOUNT_CHECKS = (
         "REVOKE FILE ON *.* FROM <account>; load through the client.",
         PRINCIPALS,
         controls("7.2.1 7.2.2", "308(a)(4) 312(a)(1)", "8.2 8.3"),
+        power=True,
     ),
     Check(
         "MY08",
@@ -119,6 +120,7 @@ ACCOUNT_CHECKS = (
         "REVOKE what is not needed; grant the one power that is, to a role.",
         PRINCIPALS,
         controls("7.2.1 7.2.2", "308(a)(4) 312(a)(1)", "5.18 8.2"),
+        power=True,
     ),
     Check(
         "MY09",
@@ -129,6 +131,7 @@ ACCOUNT_CHECKS = (
         "REVOKE them, but for accounts of monitoring, backup and replication that the policy names.",
         PRINCIPALS,
         controls("7.2.1 7.2.5", "308(a)(4) 312(a)(1)", "5.18 8.2"),
+        power=True,
     ),
     Check(
         "MY10",
@@ -138,6 +141,7 @@ ACCOUNT_CHECKS = (
         "REVOKE GRANT OPTION ON <object> FROM <account>.",
         f"{PRINCIPALS};{GRANTABLE}",
         controls("7.2.2 7.2.4", "308(a)(4)", "5.15 5.18"),
+        power=True,
     ),
     Check(
         "MY11",
@@ -147,6 +151,7 @@ ACCOUNT_CHECKS = (
         "REVOKE them; tools find what they need in information_schema.",
         SYSTEM_RIGHTS,
         controls("7.2.1 7.2.6", "308(a)(4) 312(a)(1)", "8.2 8.3"),
+        power=True,
     ),
     Check(
         "MY12",
@@ -156,6 +161,7 @@ ACCOUNT_CHECKS = (
         "Grant on the databases that are meant, then REVOKE ... ON *.*.",
         PRINCIPALS,
         controls("7.2.1 7.2.6 7.3.3", "308(a)(4) 312(a)(1)", "8.3", "32(1)(b) 5(1)(f)"),
+        power=True,
     ),
     Check(
         "MY18",

@@ -16,6 +16,7 @@ ACCOUNTS = (
         "SELECT rolname, 'superuser' || CASE WHEN rolcanlogin THEN ', can log in' ELSE ', cannot log in' END,"
         " NULL, rolname FROM pg_roles WHERE rolsuper AND oid <> 10 ORDER BY 1",
         controls("7.2.1 7.2.2 7.2.5", "164.308(a)(4) 164.312(a)(1)", "5(1)(f) 25 32(1)(b)", "5.15 5.18 8.2"),
+        power=True,
     ),
     Check(
         "PG02",

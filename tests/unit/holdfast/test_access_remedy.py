@@ -67,8 +67,8 @@ def start(action, confirm="orders", **options):
         ("destroy", {}, "unknown action"),
         ("lock", {}, "needs an account"),
         ("policy", {"account": "ann"}, "takes no account"),
-        ("revoke", {"account": "ann"}, "either a role or a privilege"),
-        ("lock", {"account": "ann", "details": {"role": "x"}}, "takes no role or right"),
+        ("revoke", {"account": "ann"}, "needs a role, an attribute or a privilege"),
+        ("lock", {"account": "ann", "details": {"role": "x"}}, "takes no role"),
         ("undo", {}, "belong together"),
     ],
 )
