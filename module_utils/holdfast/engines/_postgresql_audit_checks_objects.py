@@ -38,7 +38,8 @@ OBJECTS = (
      WHERE t.attrelid = c.oid AND a.grantee = 0 AND NOT EXISTS (SELECT FROM pg_init_privs i
        WHERE i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = t.attnum
          AND item = ANY (i.initprivs))) x
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') GROUP BY 1 ORDER BY 1""",
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT (n.nspname = 'information_schema' AND c.oid < 16384)
+ GROUP BY 1 ORDER BY 1""",
         controls("7.2.2 7.2.6 7.3.3", "164.308(a)(4) 164.312(a)(1)", "5(1)(f) 25 32(1)(b)", "5.15 8.3"),
         per_database=True,
     ),
