@@ -83,7 +83,8 @@ OBJECTS = (
        CASE WHEN lanpltrusted THEN 'untrusted by nature, marked trusted' ELSE 'untrusted' END,
        CASE WHEN lanpltrusted THEN 'critical' ELSE 'high' END, NULL
   FROM pg_language
- WHERE lanispl AND (NOT lanpltrusted OR lanname IN ('plpython3u', 'plpython2u', 'plpythonu', 'plperlu', 'pltclu', 'plsh'))
+ WHERE lanispl AND (NOT lanpltrusted
+       OR lanname IN ('plpython3u', 'plpython2u', 'plpythonu', 'plperlu', 'pltclu', 'plsh'))
 UNION ALL
 SELECT format('extension %s', extname), format('version %s', extversion), NULL, NULL FROM pg_extension
  WHERE extname IN ('adminpack', 'dblink', 'file_fdw', 'pageinspect', 'pg_cron', 'pg_surgery', 'postgres_fdw')

@@ -41,7 +41,8 @@ _LOCAL = """
     SELECT CASE typtype WHEN 'd' THEN 'domain' ELSE 'type' END, format('%I.%I', n.nspname, typname), typowner, typacl,
            'pg_type'::regclass, t.oid, 0
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-     WHERE NOT (n.nspname = 'information_schema' AND t.oid < 16384) AND typacl IS NOT NULL OR (t.oid >= 16384 AND typtype IN ('d', 'e', 'r'))
+     WHERE NOT (n.nspname = 'information_schema' AND t.oid < 16384)
+       AND (typacl IS NOT NULL OR (t.oid >= 16384 AND typtype IN ('d', 'e', 'r')))
     UNION ALL
     SELECT 'routine', p.oid::regprocedure::text, proowner,
            CASE WHEN proacl IS NOT NULL OR p.oid < 16384 OR (NOT prosecdef AND EXISTS (

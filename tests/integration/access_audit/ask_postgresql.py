@@ -15,11 +15,11 @@ from enum import Enum
 
 sys.path.insert(0, sys.argv[1])
 
-from holdfast.audit.model import Action  # noqa: E402
-from holdfast.engines.postgresql import PostgreSQL  # noqa: E402
-from holdfast.engines.registry import auditor  # noqa: E402
-from holdfast.errors import HoldfastError, Unsupported  # noqa: E402
-from holdfast.model import Instance, Keep, Retention, ServiceLevel  # noqa: E402
+from holdfast.audit.model import Action, Step
+from holdfast.engines.postgresql import PostgreSQL
+from holdfast.engines.registry import auditor
+from holdfast.errors import HoldfastError, Unsupported
+from holdfast.model import Instance, Keep, Retention, ServiceLevel
 
 
 def instance(port):
@@ -88,8 +88,13 @@ def main():
         elif what == "plan":
             action, account, details = rest
             result = asked.plan(Action(action), account, **details)
-        elif what in ("change", "undo"):
-            steps = [step for action, account, details in rest[0] for step in asked.plan(Action(action), account, **details)]
+        elif what == "carry_out":
+            asked.change([Step(**{**step, "action": Action(step["action"])}) for step in rest[0]])
+            result = None
+        elif what == "change":
+            steps = [
+                step for action, account, details in rest[0] for step in asked.plan(Action(action), account, **details)
+            ]
             asked.change(steps)
             result = steps
         else:
