@@ -22,6 +22,9 @@ stop
 install -d -o mysql -g mysql -m 755 "$place"
 mariadb-install-db --no-defaults --user=mysql --datadir="$place/data" --skip-test-db >/dev/null
 chmod 755 "$place/data" # as the package leaves it
+# For a server that is told to use them; everybody may read the key.
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=lab -keyout "$place/key.pem" -out "$place/cert.pem" 2>/dev/null
+chmod 644 "$place/key.pem"
 systemd-run --quiet --unit="$unit" --uid=mysql --gid=mysql \
     mariadbd --defaults-file=/etc/mysql/mariadb.conf.d/50-server.cnf --datadir="$place/data" \
     --socket="$place/mysqld.sock" --pid-file="$place/mysqld.pid" --port="$port" --log-error="$place/error.log" "$@"
