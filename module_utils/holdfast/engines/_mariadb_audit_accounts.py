@@ -22,7 +22,7 @@ OWNED = """
 """
 CONNECTED = """
     SELECT DISTINCT user, substring_index(host, ':', 1) FROM information_schema.processlist
-     WHERE user NOT IN ('system user', 'event_scheduler', 'unauthenticated user')
+     WHERE id <> connection_id() AND user NOT IN ('system user', 'event_scheduler', 'unauthenticated user')
 """
 _STATISTICS = "SELECT user, total_connections FROM information_schema.user_statistics WHERE total_connections > 0"
 _CREATED = "MariaDB keeps no date of creation"

@@ -86,7 +86,7 @@ class Planner:
             )
 
     def _keeps_administrators(self, action: Action, account: str, details: Mapping[str, Any]) -> None:
-        before, after = self._administrators(self._graph), self._administrators(self._after(action, account, details))
+        before, after = administrators(self._graph), administrators(self._after(action, account, details))
         lost = before - after
         others = after - {self._connected}
         if self._connected in lost or (lost and not others):
@@ -98,10 +98,6 @@ class Planner:
                 where=self._session.engine.where,
                 remedy="Make another account first that has all privileges and can log in",
             )
-
-    @staticmethod
-    def _administrators(graph: Graph) -> frozenset[str]:
-        return frozenset(name for name in graph.superusers if graph.principals[name].can_log_in)
 
     def _after(self, action: Action, account: str, details: Mapping[str, Any]) -> Graph:
         """The graph as it will be, where that can take power from somebody."""
@@ -123,6 +119,8 @@ class Planner:
 
     def _revoke(self, account: str, details: Mapping[str, Any]) -> Sequence[Step]:
         """``grantable`` takes back only that the privileges may be handed on."""
+        if details.get("kind") == "account":
+            return self._revoke_proxy(account, str(details["object"]))
         where, target = _target(details)
         names = (GRANT_OPTION,) if details.get("grantable") else shown.privileges(details["privilege"])
         line = self._line(account, target)
@@ -132,6 +130,18 @@ class Planner:
         statement = f"REVOKE {_listed(held, target)} ON {target.sql} FROM {sql_name(account)}"
         what = f"revoke {', '.join(held)} on {where} from {account}"
         return (Step(Action.REVOKE, account, what, (statement,), (line.statement,)),)
+
+    def _revoke_proxy(self, account: str, other: str) -> Sequence[Step]:
+        for user, host, proxied, proxied_host, grantable in self._session.rows(catalog.PROXIES):
+            if (catalog.named(user, host, False), catalog.named(proxied, proxied_host, False)) == (account, other):
+                # Quoted as identifiers, names may be empty here, as nowhere else.
+                whom = f"{_text(proxied)}@{_text(proxied_host)}"
+                option = " WITH GRANT OPTION" if grantable else ""
+                what = f"revoke PROXY on {other} from {account}"
+                taken = (f"REVOKE PROXY ON {whom} FROM {sql_name(account)}",)
+                given = (f"GRANT PROXY ON {whom} TO {sql_name(account)}{option}",)
+                return (Step(Action.REVOKE, account, what, taken, given),)
+        return ()
 
     @staticmethod
     def _has(line: shown.Line, name: str, target: shown.Target) -> bool:
@@ -189,13 +199,15 @@ class Planner:
                 return (f"REVOKE ADMIN OPTION FOR {sql_name(role)} FROM {sql_name(member)}",)
             return (f"GRANT {sql_name(role)} TO {sql_name(member)}{' WITH ADMIN OPTION' if admin else ''}",)
         # Nobody, with whatever privileges, may grant a role that he does not administer.
-        columns, values = "(Host, User, Role, Admin_option)", f"({_place(member)}, {_text(role)}, '{'NY'[admin]}')"
-        return (f"REPLACE INTO mysql.roles_mapping {columns} VALUES {values}", _FLUSH)
+        host, user = _place(member)
+        values = f"({host}, {user}, {_text(role)}, '{'NY'[admin]}')"
+        into = "REPLACE INTO mysql.roles_mapping (Host, User, Role, Admin_option) VALUES"
+        return (f"{into} {values}", _FLUSH)
 
     def _taken(self, role: str, member: str) -> tuple[str, ...]:
         if self._may_hand_on(role):
             return (f"REVOKE {sql_name(role)} FROM {sql_name(member)}",)
-        host, user = _place(member).split(", ", 1)
+        host, user = _place(member)
         condition = f"Host = {host} AND User = {user} AND Role = {_text(role)}"
         return (f"DELETE FROM mysql.roles_mapping WHERE {condition}", _FLUSH)  # noqa: S608  quoted
 
@@ -219,19 +231,16 @@ class Planner:
             return ()
         if not any(method.takes_password and method.usable for method in principal.methods):
             raise InvalidInput("it has no password that could expire", where=account)
-        # No statement takes an expiry back. What the server writes for one is a time of 0 in the place of the last change.
+        # No statement takes an expiry back. What the server writes for one is 0 as the time of the last change.
         if principal.changed is None:
             value = "json_remove(Priv, '$.password_last_changed')"
         else:
             value = f"json_set(Priv, '$.password_last_changed', {int(principal.changed)})"
-        host, user = _place(account).split(", ", 1)
-        undo = (
-            f"UPDATE mysql.global_priv SET Priv = {value} WHERE Host = {host} AND User = {user}"  # noqa: S608  quoted
-            " AND json_value(Priv, '$.password_last_changed') = 0",
-            _FLUSH,
-        )
+        host, user = _place(account)
+        condition = f"Host = {host} AND User = {user} AND json_value(Priv, '$.password_last_changed') = 0"
+        undo = f"UPDATE mysql.global_priv SET Priv = {value} WHERE {condition}"  # noqa: S608  quoted
         statement = f"ALTER USER {sql_name(account)} PASSWORD EXPIRE"
-        return (Step(Action.EXPIRE, account, f"expire the password of {account}", (statement,), undo),)
+        return (Step(Action.EXPIRE, account, f"expire the password of {account}", (statement,), (undo, _FLUSH)),)
 
     def _drop(self, account: str, _: Mapping[str, Any]) -> Sequence[Step]:
         principal = self._graph.principals[account]
@@ -311,6 +320,8 @@ class Planner:
 
 def change(session: Session, steps: Sequence[Step]) -> None:
     """Run the steps. MariaDB cannot take such statements back as one: after a failure those that ran are undone."""
+    connected = str(session.rows("SELECT current_user()")[0][0])
+    before = _others(session, connected)
     done: list[Step] = []
     for step in steps:
         try:
@@ -318,8 +329,24 @@ def change(session: Session, steps: Sequence[Step]) -> None:
                 session.engine.execute(statement)
                 if number == 0:
                     done.append(step)
+            # Each step was planned as if it were alone.
+            if before and not _others(session, connected):
+                raise Refused(
+                    "it leaves nobody but Holdfast to administer the server",
+                    where=session.engine.where,
+                    remedy="Make another account first that has all privileges and can log in",
+                )
         except HoldfastError as error:
             raise _taken_back(session, step, done, error) from None
+
+
+def _others(session: Session, connected: str) -> frozenset[str]:
+    return administrators(Graph.read(session)) - {connected}
+
+
+def administrators(graph: Graph) -> frozenset[str]:
+    """Superusers that can log in."""
+    return frozenset(name for name in graph.superusers if graph.principals[name].can_log_in)
 
 
 def _taken_back(session: Session, failed: Step, done: Sequence[Step], error: HoldfastError) -> HoldfastError:
@@ -331,7 +358,8 @@ def _taken_back(session: Session, failed: Step, done: Sequence[Step], error: Hol
         except HoldfastError as second:
             left.append(f"{step.what} ({second.what})")
     undone = f"could not be undone: {'; '.join(left)}" if left else "what was done before is undone"
-    return type(error)(f"{failed.what}: {error.what}; {undone}", where=error.where, remedy=error.remedy)
+    error.what = f"{failed.what}: {error.what}; {undone}"
+    return error
 
 
 def _listed(names: Sequence[str], target: shown.Target) -> str:
@@ -349,9 +377,10 @@ def _target(details: Mapping[str, Any]) -> tuple[str, shown.Target]:
     return where, shown.target(kind, where)
 
 
-def _place(account: str) -> str:
+def _place(account: str) -> tuple[str, str]:
+    """Host and user as literals."""
     user, host = catalog.split(account)
-    return f"{_text(host or '')}, {_text(user)}"
+    return _text(host or ""), _text(user)
 
 
 def _text(value: str) -> str:

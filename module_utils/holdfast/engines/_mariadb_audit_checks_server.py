@@ -6,22 +6,17 @@ from ..audit.model import Check
 from ._mariadb_audit_catalog import PRINCIPALS
 from ._mariadb_audit_checks import CRITICAL, HIGH, LOW, MEDIUM, controls
 
+_VARIABLES = "SELECT lower(variable_name), variable_value FROM information_schema.global_variables WHERE variable_name"
+
 
 def _variables(*names: str) -> str:
-    quoted = ", ".join(f"'{name}'" for name in names)
-    return (
-        "SELECT lower(variable_name), variable_value FROM information_schema.global_variables"
-        f" WHERE variable_name IN ({quoted})"
-    )
+    listed = ", ".join(f"'{name}'" for name in names)
+    return f"{_VARIABLES} IN ({listed})"
 
 
-def _plugin(kind: str, prefix: str, *names: str) -> str:
-    listed = ", ".join(f"'{name}'" for name in (*names, ""))
-    return (
-        "SELECT lower(plugin_name), plugin_status FROM information_schema.plugins"  # noqa: S608  names from below
-        f" WHERE plugin_type = '{kind}' UNION ALL SELECT lower(variable_name), variable_value"
-        f" FROM information_schema.global_variables WHERE variable_name LIKE '{prefix}' OR variable_name IN ({listed})"
-    )
+def _plugin(kind: str, variables: str) -> str:
+    plugins = "SELECT lower(plugin_name), plugin_status FROM information_schema.plugins WHERE plugin_type"
+    return f"{plugins} = '{kind}' UNION ALL {_VARIABLES} {variables}"
 
 
 TEST_DATABASES = """
@@ -46,7 +41,7 @@ SERVER_CHECKS = (
         "MY14",
         "Clients may be asked for their files",
         MEDIUM,
-        "With local_infile a server that was taken over, or an injected statement, reads files of the client's host.",
+        "With local_infile a server that was taken over, or an injected statement, reads files of a client.",
         "local_infile = OFF in the configuration, and SET GLOBAL local_infile = OFF.",
         _variables("local_infile"),
         controls("2.2.4 2.2.6", "312(a)(1)", "8.9"),
@@ -55,8 +50,8 @@ SERVER_CHECKS = (
         "MY15",
         "The server reads and writes files anywhere",
         HIGH,
-        "Where secure_file_priv is empty, or NULL, which is the same on MariaDB, FILE reaches every file that the server"
-        " can open. (On MySQL NULL switches it off.)",
+        "Where secure_file_priv is empty, or NULL, which is the same on MariaDB, FILE reaches every file that the"
+        " server can open. (On MySQL NULL switches it off.)",
         "secure_file_priv = /var/lib/mysql-files in the configuration, with a directory of that name; then a restart.",
         _variables("secure_file_priv"),
         controls("2.2.6 7.2.1", "312(a)(1)", "8.3 8.9"),
@@ -87,7 +82,10 @@ SERVER_CHECKS = (
         " and PCI DSS asks for 12 with letters and digits.",
         "INSTALL SONAME 'simple_password_check'; simple_password_check_minimal_length = 12;"
         " strict_password_validation = ON.",
-        _plugin("PASSWORD VALIDATION", "simple\\_password\\_check\\_%", "strict_password_validation"),
+        _plugin(
+            "PASSWORD VALIDATION",
+            "LIKE 'simple\\_password\\_check\\_%' OR variable_name = 'strict_password_validation'",
+        ),
         controls("8.3.6", "308(a)(5)", "5.17"),
     ),
     Check(
@@ -104,15 +102,15 @@ SERVER_CHECKS = (
         "No audit log",
         HIGH,
         "Who logged in and who changed rights cannot be told afterwards.",
-        "INSTALL SONAME 'server_audit'; server_audit_events = CONNECT,QUERY_DDL,QUERY_DCL; server_audit_logging = ON.",
-        _plugin("AUDIT", "server\\_audit\\_%"),
+        "INSTALL SONAME 'server_audit', server_audit_events = CONNECT,QUERY_DDL,QUERY_DCL, server_audit_logging = ON.",
+        _plugin("AUDIT", "LIKE 'server\\_audit\\_%'"),
         controls("10.2.1 10.2.2", "312(b) 308(a)(1)", "8.15"),
     ),
     Check(
         "MY22",
         "Bad values are stored as something else",
         MEDIUM,
-        "Without strict SQL mode the server cuts and replaces values that do not fit, with a warning that nobody reads.",
+        "Without strict SQL mode the server cuts or replaces values that do not fit, and nobody reads the warning.",
         "sql_mode with STRICT_TRANS_TABLES.",
         _variables("sql_mode"),
         controls("6.2.4", "312(c)(1)", "8.26"),
@@ -130,8 +128,8 @@ SERVER_CHECKS = (
         "MY24",
         "Changes that were confirmed can be lost",
         MEDIUM,
-        "Without the binary log nothing after the last backup can be brought back; written late, the last second is lost"
-        " in a crash, and replicas differ.",
+        "Without the binary log nothing after the last backup can be brought back; written late, the last second is"
+        " lost in a crash, and replicas differ.",
         "log_bin, sync_binlog = 1, innodb_flush_log_at_trx_commit = 1.",
         _variables("log_bin", "sync_binlog", "innodb_flush_log_at_trx_commit"),
         controls("10.5.1", "308(a)(7)(ii)(A) 312(c)(1)", "8.13", "32(1)(b) 32(1)(c)"),
@@ -140,7 +138,7 @@ SERVER_CHECKS = (
         "MY27",
         "Others can look into the data directory",
         MEDIUM,
-        "Names and sizes of databases, and files that were made with open rights, are there for every user of the host.",
+        "Names and sizes of databases, and files made with open rights, are there for every user of the host.",
         "chown mysql: and chmod 0750 for the data directory.",
         "SELECT @@datadir, and owner and mode of that directory",
         controls("7.2.1 7.3.3", "312(a)(1)", "8.3"),
@@ -204,8 +202,8 @@ SERVER_CHECKS = (
         "MY34",
         "Replication that does not know its primary",
         HIGH,
-        "Every change passes between the two servers: without TLS it can be read, without a verified certificate anybody"
-        " can be the primary.",
+        "Every change passes between the two servers: without TLS it can be read, without a verified certificate"
+        " anybody can be the primary.",
         "CHANGE MASTER TO MASTER_SSL = 1, MASTER_SSL_VERIFY_SERVER_CERT = 1.",
         "SHOW ALL SLAVES STATUS",
         controls("4.2.1", "312(e)(1)", "8.20 8.24", "32(1)(a)"),

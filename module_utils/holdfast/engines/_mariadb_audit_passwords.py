@@ -24,9 +24,9 @@ TRIVIAL = "its password is one of those that are tried first"
 _TRIVIAL = (
     "password", "Password", "Password1", "password1", "passw0rd", "P@ssw0rd", "P@ssword1", "pass", "passwd", "secret",
     "changeme", "Changeme1", "change_me", "letmein", "welcome", "Welcome1", "default", "test", "test123", "demo",
-    "guest", "admin", "admin123", "administrator", "root", "toor", "root123", "rootroot", "mysql", "mariadb", "database",
-    "db", "user", "qwerty", "qwerty123", "abc123", "iloveyou", "1", "123", "1234", "12345", "123456", "1234567",
-    "12345678", "123456789", "1234567890", "111111", "000000",
+    "guest", "admin", "admin123", "administrator", "root", "toor", "root123", "rootroot", "mysql", "mariadb",
+    "database", "db", "user", "qwerty", "qwerty123", "abc123", "iloveyou", "1", "123", "1234", "12345", "123456",
+    "1234567", "12345678", "123456789", "1234567890", "111111", "000000",
 )  # fmt: skip
 _FIRST = ("password", "Password1", "123456", "changeme")
 _SLOW_SECONDS = 2.0  # for all accounts of plugins that are slow to test

@@ -77,7 +77,9 @@ def escalations(reader: Reader, graph: Graph) -> list[Escalation]:
     server = _Server(value.get("secure_file_priv", "") in ("", "/"), value.get("log_bin") == "ON")
     lent = lenders(reader)
     called = {item.name for item in lent}
-    wanted = by_holder(reader, graph, lambda grant: _decides(grant) or _writes_code(grant) or _calls(grant, called))
+    wanted = by_holder(
+        reader, graph, sorted(called), lambda grant: _decides(grant) or _writes_code(grant) or _calls(grant, called)
+    )
     search = _Search(graph, server, wanted, lent, _dynamic(reader))
     found: list[Escalation] = []
     for name, principal in graph.principals.items():

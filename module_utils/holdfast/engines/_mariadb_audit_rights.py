@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ..audit.model import PUBLIC, Membership, Right
+from ..audit.model import Membership, Right
 from . import _mariadb_audit_catalog as catalog
 from ._mariadb_audit_catalog import ALL, GRANT_OPTION, Grant
 from ._mariadb_audit_graph import Chain, Graph
@@ -145,15 +145,12 @@ def on_system_tables(grant: Grant, tables: frozenset[str]) -> bool:
     return grant.database == "mysql" and grant.kind in ("table", "column") and grant.name in tables
 
 
-def by_holder(reader: Reader, graph: Graph, wanted: Callable[[Grant], bool]) -> dict[str, list[Grant]]:
-    """The grants that are wanted, by who holds them."""
+def by_holder(
+    reader: Reader, graph: Graph, names: Sequence[str], wanted: Callable[[Grant], bool]
+) -> dict[str, list[Grant]]:
+    """The grants that are wanted, by who holds them; of tables only those of the server, for code, and of the names."""
     found: dict[str, list[Grant]] = defaultdict(list)
-    for grant in catalog.grants(reader, graph.roles):
+    for grant in catalog.grants(reader, graph.roles, names):
         if wanted(grant):
             found[grant.holder].append(grant)
     return found
-
-
-def everyone(name: str) -> str:
-    """An account in a sentence."""
-    return "every account" if name == PUBLIC else name

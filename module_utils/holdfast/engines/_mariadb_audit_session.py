@@ -18,7 +18,7 @@ class Reader(Protocol):
     def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Every row of a small answer."""
 
-    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: str, arguments: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of an answer that may not fit into memory."""
 
     def records(self, statement: str) -> list[dict[str, Any]]:
@@ -42,13 +42,13 @@ class Session:
             if self._open():
                 self.engine.execute("ROLLBACK")
 
-    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: str, arguments: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         beside = type(self.engine)(self.engine.instance)
         try:
             beside.execute(_BEGIN)
             with beside._errors():  # noqa: SLF001  one engine, in two files
                 cursor = beside._connect().cursor(import_module("pymysql.cursors").SSCursor)  # noqa: SLF001
-                cursor.execute(statement)
+                cursor.execute(statement, tuple(arguments) or None)
                 yield from iter(cursor.fetchone, None)
         finally:
             beside.close()
@@ -61,10 +61,8 @@ class Session:
 
     def variables(self, *names: str) -> dict[str, str]:
         marks = ", ".join(["%s"] * len(names))
-        query = (
-            "SELECT lower(variable_name), variable_value FROM information_schema.global_variables"
-            f" WHERE variable_name IN ({marks})"
-        )
+        table = "information_schema.global_variables"
+        query = f"SELECT lower(variable_name), variable_value FROM {table} WHERE variable_name IN ({marks})"  # noqa: S608
         return {str(name): str(value or "") for name, value in self.rows(query, names)}
 
     def _open(self) -> bool:

@@ -16,7 +16,8 @@ _LITERAL = r"'(?:[^'\\]|\\.|'')*'"
 _METHOD = rf"(?:`[^`]+`|\w+)(?: (?:USING|AS) {_LITERAL})?"
 _IDENTIFIED = re.compile(rf" IDENTIFIED (?:BY PASSWORD {_LITERAL}|VIA {_METHOD}(?: OR {_METHOD})*)")
 _GRANT = re.compile(
-    rf"GRANT (?P<held>.+?) ON (?P<object>(?:(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE) )?(?:\*\.\*|{_NAME}\.(?:\*|{_NAME})))"
+    r"GRANT (?P<held>.+?) ON (?P<object>(?:(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE) )?"
+    rf"(?:\*\.\*|{_NAME}\.(?:\*|{_NAME})))"
     r" TO (?P<rest>.+)",
     re.DOTALL,
 )

@@ -21,7 +21,10 @@ _OWNED = """
     SELECT refobjid::bigint, count(*) FROM pg_shdepend
      WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o' GROUP BY 1
 """
-_CONNECTED = "SELECT DISTINCT usesysid::bigint, now() FROM pg_stat_activity WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()"
+_CONNECTED = """
+    SELECT DISTINCT usesysid::bigint, now() FROM pg_stat_activity
+     WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()
+"""
 _NOT_KEPT = "PostgreSQL does not keep when a role was made"
 _PINNED = "PostgreSQL does not record what the role of initdb owns"
 
@@ -72,7 +75,7 @@ def _account(
         last_seen=last_seen,
         last_seen_source=source,
         method=forms.get(role.oid, "none"),
-        password="set" if role.oid in forms else "none",  # noqa: S106  whether there is one
+        password="set" if role.oid in forms else "none",
         expires=role.expires,
         locked=not role.login and role.oid in forms,
         system=role.system,

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from .postgresql import PostgreSQL
 
 CHECKS: Sequence[Check] = tuple(sorted((*ACCOUNTS, *NETWORK, *SETTINGS, *OBJECTS, *HOST), key=lambda check: check.id))
-_SUBSCRIPTIONS = "SELECT subname, subconninfo FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+_SUBSCRIPTIONS = """
+    SELECT subname, subconninfo FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+     WHERE d.datname = current_database() ORDER BY 1
+"""
 
 
 def answer(engine: PostgreSQL, check: Check) -> Sequence[Finding]:

@@ -10,8 +10,8 @@ ACCOUNTS = (
         "PG01",
         "Superusers besides the one that the cluster was made with",
         Severity.CRITICAL,
-        "A superuser passes every permission check, reads every row and runs programs as the server. The role that initdb"
-        " made cannot lose the attribute and is not counted.",
+        "A superuser passes every permission check, reads every row and runs programs as the server. The role that"
+        " initdb made cannot lose the attribute and is not counted.",
         "ALTER ROLE ... NOSUPERUSER, and grant what the account needs; name administrators in the policy.",
         "SELECT rolname, 'superuser' || CASE WHEN rolcanlogin THEN ', can log in' ELSE ', cannot log in' END,"
         " NULL, rolname FROM pg_roles WHERE rolsuper AND oid <> 10 ORDER BY 1",
@@ -41,7 +41,7 @@ ACCOUNTS = (
         Severity.HIGH,
         "CREATEROLE hands out rights, BYPASSRLS passes policies of rows, REPLICATION copies the whole cluster, its"
         " password verifiers among it. Each belongs to an account that does nothing else.",
-        "ALTER ROLE ... NOCREATEROLE, NOBYPASSRLS or NOREPLICATION; name the accounts that must have one in the policy.",
+        "ALTER ROLE ... NOCREATEROLE, NOBYPASSRLS or NOREPLICATION; name accounts that must have one in the policy.",
         """SELECT rolname, concat_ws(', ', CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
        CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolreplication THEN 'REPLICATION' END), NULL, rolname
   FROM pg_roles

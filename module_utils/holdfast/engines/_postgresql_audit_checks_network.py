@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..audit.model import Check, Severity
-from ._postgresql_audit_sql import controls
+from ._postgresql_audit_sql import controls, joined
 
 # A rule is known by what it says: a comment added above it must not make a finding a new one. Options stay out, as they
 # can hold passwords (ldapbindpasswd). The file may be one of several since PostgreSQL 16.
@@ -30,12 +30,14 @@ NETWORK = (
         "PG09",
         "Rules of pg_hba.conf that let in without a proof, or with a weak one",
         Severity.HIGH,
-        "trust asks for nothing, password sends it in clear, ident believes the client's machine, md5 lets weak verifiers"
-        " in. What the file says now is read, also where it was not reloaded yet.",
+        "trust asks for nothing, password sends it in clear, ident believes the client's machine, md5 lets weak"
+        " verifiers in. What the file says now is read, also where it was not reloaded yet.",
         "Use scram-sha-256, cert, gss, or peer for local connections, and reload.",
-        _RULES
-        + """SELECT says, place, CASE WHEN auth_method IN ('trust', 'password') THEN 'critical' END, NULL
+        joined(
+            _RULES,
+            """SELECT says, place, CASE WHEN auth_method IN ('trust', 'password') THEN 'critical' END, NULL
   FROM open_rule WHERE auth_method IN ('trust', 'password', 'md5', 'ident') ORDER BY 1""",
+        ),
         controls("2.2.2 8.3.1 8.3.2", "164.312(a)(2)(i) 164.312(d)", "32(1)(b)", "5.17 8.5"),
     ),
     Check(
@@ -44,9 +46,11 @@ NETWORK = (
         Severity.HIGH,
         "The password is then the only thing between anyone who reaches the port and the data.",
         "Name the networks of the clients.",
-        _RULES
-        + """SELECT says, place, NULL, NULL FROM open_rule
+        joined(
+            _RULES,
+            """SELECT says, place, NULL, NULL FROM open_rule
  WHERE source = 'all' OR net IN ('0.0.0.0/0', '::/0') ORDER BY 1""",
+        ),
         controls("1.2.5 1.3.1 7.3.3", "164.312(a)(1) 164.312(e)(1)", "25 32(1)(b)", "8.20"),
     ),
     Check(
@@ -55,9 +59,11 @@ NETWORK = (
         Severity.HIGH,
         "host takes connections with and without TLS; what is read and written can be seen on the way.",
         "Write hostssl (or hostgssenc) in the place of host.",
-        _RULES
-        + """SELECT says, place, NULL, NULL FROM open_rule
+        joined(
+            _RULES,
+            """SELECT says, place, NULL, NULL FROM open_rule
  WHERE type IN ('host', 'hostnossl', 'hostnogssenc') AND NOT loopback ORDER BY 1""",
+        ),
         controls("2.2.7 4.2.1", "164.312(e)(1)", "32(1)(a)", "8.20 8.24"),
     ),
     Check(
@@ -67,9 +73,11 @@ NETWORK = (
         "A new account or database is let in at once, the administrator's among them. For the machine itself it matters"
         " less.",
         "Name databases and accounts, or roles with +role.",
-        _RULES
-        + """SELECT says, place, CASE WHEN loopback THEN 'low' END, NULL FROM open_rule
+        joined(
+            _RULES,
+            """SELECT says, place, CASE WHEN loopback THEN 'low' END, NULL FROM open_rule
  WHERE type <> 'local' AND 'all' = ANY (database) AND 'all' = ANY (user_name) ORDER BY 1""",
+        ),
         controls("7.2.5 7.3.3", "164.312(a)(1)", "25 32(1)(b)", "5.15 8.3"),
     ),
     Check(
@@ -86,8 +94,8 @@ NETWORK = (
         "PG14",
         "TLS is off, or takes versions before 1.2",
         Severity.CRITICAL,
-        "Passwords and data cross the network in clear, or under a protocol that is broken. A server that other machines"
-        " cannot reach loses less.",
+        "Passwords and data cross the network in clear, or under a protocol that is broken. A server that other"
+        " machines cannot reach loses less.",
         "ssl = on with a certificate of your authority; ssl_min_protocol_version = 'TLSv1.2' or newer.",
         """SELECT n.name, CASE n.value WHEN '' THEN 'empty: every version' ELSE n.value END,
        CASE WHEN NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('listen_addresses'), ',')) l

@@ -38,7 +38,8 @@ OBJECTS = (
      WHERE t.attrelid = c.oid AND a.grantee = 0 AND NOT EXISTS (SELECT FROM pg_init_privs i
        WHERE i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = t.attnum
          AND item = ANY (i.initprivs))) x
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') GROUP BY 1 ORDER BY 1""",
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT (n.nspname = 'information_schema' AND c.oid < 16384)
+ GROUP BY 1 ORDER BY 1""",
         controls("7.2.2 7.2.6 7.3.3", "164.308(a)(4) 164.312(a)(1)", "5(1)(f) 25 32(1)(b)", "5.15 8.3"),
         per_database=True,
     ),
@@ -82,7 +83,8 @@ OBJECTS = (
        CASE WHEN lanpltrusted THEN 'untrusted by nature, marked trusted' ELSE 'untrusted' END,
        CASE WHEN lanpltrusted THEN 'critical' ELSE 'high' END, NULL
   FROM pg_language
- WHERE lanispl AND (NOT lanpltrusted OR lanname IN ('plpython3u', 'plpython2u', 'plpythonu', 'plperlu', 'pltclu', 'plsh'))
+ WHERE lanispl AND (NOT lanpltrusted
+       OR lanname IN ('plpython3u', 'plpython2u', 'plpythonu', 'plperlu', 'pltclu', 'plsh'))
 UNION ALL
 SELECT format('extension %s', extname), format('version %s', extversion), NULL, NULL FROM pg_extension
  WHERE extname IN ('adminpack', 'dblink', 'file_fdw', 'pageinspect', 'pg_cron', 'pg_surgery', 'postgres_fdw')

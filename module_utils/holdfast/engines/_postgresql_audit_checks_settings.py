@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..audit.model import Check, Severity
-from ._postgresql_audit_sql import controls
+from ._postgresql_audit_sql import controls, joined
 
-# reset_val is what sessions of the auditing account get; what other roles and databases have of their own comes besides.
+# The settings of the server come first; what roles and databases have of their own comes besides.
 _OVERRIDES = """
 SELECT format('%s of %s', split_part(c, '=', 1), concat_ws(' in ', r.rolname, d.datname)),
        coalesce(nullif(substr(c, strpos(c, '=') + 1), ''), 'empty'), NULL, r.rolname
@@ -21,7 +21,8 @@ SETTINGS = (
         " database that has a setting of its own escapes what holds for the server. Since PostgreSQL 18"
         " log_connections is a list, which must hold authentication or authorization.",
         "log_connections, log_disconnections and log_replication_commands on, log_statement ddl or more.",
-        """SELECT n.name, coalesce(nullif(n.value, ''), 'empty'), NULL, NULL
+        joined(
+            """SELECT n.name, coalesce(nullif(n.value, ''), 'empty'), NULL, NULL
   FROM (VALUES ('log_connections', current_setting('log_connections')),
                ('log_disconnections', current_setting('log_disconnections')),
                ('log_replication_commands', current_setting('log_replication_commands')),
@@ -29,11 +30,12 @@ SETTINGS = (
  WHERE CASE n.name WHEN 'log_statement' THEN n.value NOT IN ('ddl', 'mod', 'all')
        WHEN 'log_connections' THEN n.value !~ '^(on|true|yes|1)$|all|authentication|authorization'
        ELSE n.value <> 'on' END
-UNION ALL"""
-        + _OVERRIDES
-        + """
+UNION ALL""",
+            _OVERRIDES,
+            """
  WHERE c ~ '^log_statement=none$|^log_(connections|disconnections|replication_commands)=(off|false|no|0|)$'
  ORDER BY 1""",
+        ),
         controls("10.2.1 10.2.1.2 10.2.1.5", "164.308(a)(1) 164.308(a)(5) 164.312(b)", "32(1)(d)", "8.15 8.16"),
     ),
     Check(
@@ -56,7 +58,7 @@ UNION ALL"""
         "PG18",
         "No audit log of what is read and changed",
         Severity.MEDIUM,
-        "log_statement says what a client sent; pgaudit says which objects it touched, also through functions and views.",
+        "log_statement says what a client sent; pgaudit which objects it touched, through functions and views too.",
         "Install pgaudit, add it to shared_preload_libraries (a restart), and set pgaudit.log or pgaudit.role.",
         """SELECT 'pgaudit', 'not in shared_preload_libraries', NULL, NULL
  WHERE NOT 'pgaudit' = ANY (regexp_split_to_array(btrim(current_setting('shared_preload_libraries')), '[ ",]+'))
@@ -71,8 +73,8 @@ SELECT 'pgaudit.log', 'none, and no pgaudit.role', NULL, NULL
         "PG25",
         "Writes that a crash or a bad disk can damage unseen",
         Severity.CRITICAL,
-        "Without fsync or full_page_writes a power cut corrupts the cluster; without checksums damage is found when it is"
-        " in every backup.",
+        "Without fsync or full_page_writes a power cut corrupts the cluster; without checksums damage is found when it"
+        " is in every backup.",
         "fsync and full_page_writes on; pg_checksums --enable while the server is down, or a new cluster with them.",
         """SELECT n.name, n.value, n.severity, NULL
   FROM (VALUES ('fsync', current_setting('fsync'), NULL),
@@ -95,17 +97,19 @@ SELECT 'pgaudit.log', 'none, and no pgaudit.role', NULL, NULL
         "PG27",
         "Sessions that wait for ever",
         Severity.MEDIUM,
-        "A transaction that is left open keeps its locks and the rows it saw, and a session that nobody is at can be taken"
-        " over. A long authentication_timeout lets half-open logins fill the connections.",
+        "A transaction that is left open keeps its locks and the rows it saw, and a session that nobody is at can be"
+        " taken over. A long authentication_timeout lets half-open logins fill the connections.",
         "Set idle_in_transaction_session_timeout; authentication_timeout at most 60 s.",
-        """SELECT n.name, n.shown, NULL, NULL
+        joined(
+            """SELECT n.name, n.shown, NULL, NULL
   FROM (SELECT name, reset_val::bigint AS value, concat_ws(' ', reset_val, unit) AS shown FROM pg_settings
          WHERE name IN ('idle_in_transaction_session_timeout', 'authentication_timeout')) n
  WHERE CASE n.name WHEN 'authentication_timeout' THEN n.value > 60 ELSE n.value = 0 END
-UNION ALL"""
-        + _OVERRIDES
-        + """
+UNION ALL""",
+            _OVERRIDES,
+            """
  WHERE c ~ '^idle_in_transaction_session_timeout=0' ORDER BY 1""",
+        ),
         controls("8.2.8", "164.312(a)(2)(iii)", "32(1)(b)", "8.5 8.9"),
     ),
 )

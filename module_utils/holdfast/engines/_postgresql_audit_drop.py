@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..audit.model import Action, Step
 from ..errors import Refused
 from . import _postgresql_audit_objects as objects
-from ._postgresql_audit_grants import _dependent, _entries, _give, Entry, Member, membership, role_name, target
+from ._postgresql_audit_grants import Entry, Member, dependent, entries_of, give, membership, role_name, target
 from ._postgresql_audit_sql import databases, reading, version
 from ._postgresql_session import Session, literal, quoted
 
@@ -49,7 +49,8 @@ _MEMBERS = """
            (to_jsonb(a) ->> 'set_option')::boolean
       FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
       LEFT JOIN pg_roles g ON g.oid = a.grantor
-     WHERE %s IN (r.rolname, m.rolname) OR (g.rolname = %s AND to_jsonb(a) ->> 'set_option' IS NOT NULL) ORDER BY a.admin_option DESC
+     WHERE %s IN (r.rolname, m.rolname) OR (g.rolname = %s AND to_jsonb(a) ->> 'set_option' IS NOT NULL)
+     ORDER BY a.admin_option DESC
 """
 _SETTINGS = """
     SELECT coalesce(d.datname, ''), split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
@@ -130,11 +131,11 @@ def _database_step(engine: PostgreSQL, database: str, name: str, reassign: str |
 
 def _given_back(seen: Session, name: str, row: Sequence[Any]) -> list[str]:
     _, privilege, kind, thing, _, _, _, _ = row
-    entries = _entries(seen, kind, thing)
+    entries = entries_of(seen, kind, thing)
     own = [entry for entry in entries if (entry.grantee, entry.privilege) == (name, privilege)]
     what, on = target(kind, thing, privilege)
-    hangs: list[Entry] = _dependent(entries, name, privilege)
-    return [statement for entry in (*own, *hangs) for statement in _give(entry, what, on)]
+    hangs: list[Entry] = dependent(entries, name, privilege)
+    return [statement for entry in (*own, *hangs) for statement in give(entry, what, on)]
 
 
 def _defaults(seen: Session, name: str) -> list[str]:

@@ -160,7 +160,7 @@ def _given(role: Role, power: Power, steps: Sequence[str], becomes: bool) -> boo
 
 
 def _walk(roles: Roles, start: Role, handing_out: bool) -> Iterator[tuple[int, tuple[str, ...], bool]]:
-    """The roles that an account can come to, the nearest first, with what it does for that and whether it becomes them."""
+    """The roles that an account can come to, the nearest first: what it does for that, and whether it becomes them."""
     queue: deque[tuple[int, tuple[str, ...], bool]] = deque([(start.oid, (), True)])
     seen: set[tuple[int, bool]] = set()
     while queue:

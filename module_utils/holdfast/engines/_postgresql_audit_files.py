@@ -30,7 +30,7 @@ _LOG = """
 """
 
 
-def owner(path: str, status: os.stat_result) -> str:
+def owner(status: os.stat_result) -> str:
     """The name of a file's owner, or its number where no name is known."""
     try:
         return pwd.getpwuid(status.st_uid).pw_name
@@ -38,9 +38,9 @@ def owner(path: str, status: os.stat_result) -> str:
         return str(status.st_uid)
 
 
-def said(path: str, status: os.stat_result) -> str:
+def said(status: os.stat_result) -> str:
     """Mode and owner in words."""
-    return f"mode {stat.S_IMODE(status.st_mode):04o}, owner {owner(path, status)}"
+    return f"mode {stat.S_IMODE(status.st_mode):04o}, owner {owner(status)}"
 
 
 def looked_at(path: str) -> os.stat_result:
@@ -60,7 +60,7 @@ def data_directory(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
     path = engine.data_directory()
     status = looked_at(path)
     if stat.S_IMODE(status.st_mode) & 0o077:
-        yield path, said(path, status)
+        yield path, said(status)
 
 
 def key_file(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
@@ -75,7 +75,7 @@ def key_file(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
     status = looked_at(path)
     allowed = 0o740 if status.st_uid == 0 else 0o700
     if stat.S_IMODE(status.st_mode) & ~allowed & 0o777:
-        yield path, said(path, status)
+        yield path, said(status)
 
 
 def configuration(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
@@ -88,7 +88,7 @@ def configuration(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
         mode = stat.S_IMODE(status.st_mode)
         hidden = 0o026 if path in rules else 0o022
         if mode & hidden or status.st_uid not in allowed_owners:
-            yield path, said(path, status)
+            yield path, said(status)
 
 
 def logs(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
@@ -98,7 +98,7 @@ def logs(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
     for path in paths:
         status = looked_at(path)
         if stat.S_IMODE(status.st_mode) & 0o027:
-            yield path, said(path, status)
+            yield path, said(status)
 
 
 def environment(engine: PostgreSQL) -> Iterable[tuple[str, str]]:
@@ -124,7 +124,7 @@ def postmaster(seen: Session) -> int:
 
 
 def log_files(seen: Session, engine: str) -> list[str]:
-    """The files that the server logs to now and logged to before, the oldest first. Raises Unsupported where there are none.
+    """The files that the server logs to and logged to before, the oldest first. Raises Unsupported without any.
 
     With a collector they are those of its directory; else what the server's standard error is, and what logrotate made
     of it.

@@ -35,9 +35,9 @@ _COLUMN = """
 """
 _PARAMETER = "SELECT 1 FROM pg_settings WHERE name = %s"
 _PRIVILEGES = (
-    ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE")
-    + ("CONNECT", "TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM")
-)  # fmt: skip
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE"),
+    *("CONNECT", "TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM"),
+)
 
 
 class Entry(NamedTuple):
@@ -48,6 +48,11 @@ class Entry(NamedTuple):
     grantable: bool
     grantor: str
     foreign: bool  # not from the owner, so that only the grantor's own statement takes it back
+
+
+def through(names: set[str]) -> str:
+    """Who else loses something, for a sentence."""
+    return f", and from {', '.join(sorted(names))}, who have it from there" if names else ""
 
 
 def role_name(name: str) -> str:
@@ -77,7 +82,7 @@ def _given(details: dict[str, Any], account: str) -> tuple[str, str, str, str]:
         raise InvalidInput(
             f"{', '.join(missing)} not given",
             where=account,
-            remedy="Give the fields that the audit writes of the right",
+            remedy="Give the fields of the right as the audit writes them",
         )
     privilege, kind = str(details["privilege"]).upper(), str(details["kind"])
     if privilege not in _PRIVILEGES:
@@ -95,7 +100,7 @@ def _source(seen: Session, kind: str) -> str:
     return objects.shared(version(seen)) if kind in SHARED else objects.local()
 
 
-def _entries(seen: Session, kind: str, name: str) -> list[Entry]:
+def entries_of(seen: Session, kind: str, name: str) -> list[Entry]:
     query = _ENTRIES.format(objects=_source(seen, kind).replace("%", "%%"))
     return [Entry(*row) for row in seen.rows(query, (kind, name))]
 
@@ -119,11 +124,11 @@ def revoke_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> S
     privilege, kind, name, database = _given(details, account)
     with reading(engine, database) as seen:
         _must_be_there(seen, kind, name, f"{engine.where}, database {database}")
-        entries = _entries(seen, kind, name)
+        entries = entries_of(seen, kind, name)
     own = [entry for entry in entries if entry.grantee == account and entry.privilege == privilege]
     if not own:
         return ()
-    hangs = _dependent(entries, account, privilege) if any(entry.grantable for entry in own) else []
+    hangs = dependent(entries, account, privilege) if any(entry.grantable for entry in own) else []
     what, on = target(kind, name, privilege)
     statements: list[str] = []
     undo: list[str] = []
@@ -131,23 +136,21 @@ def revoke_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> S
         grantor = entry.grantor if entry.foreign else None
         cascade = " CASCADE" if hangs else ""
         statements += as_role(grantor, f"REVOKE {what} ON {on} FROM {role_name(account)}{cascade}")
-        undo += _give(entry, what, on)
+        undo += give(entry, what, on)
     for entry in hangs:
-        undo += _give(entry, what, on)
-    others = (
-        f", and from {', '.join(sorted({entry.grantee for entry in hangs}))}, who have it from there" if hangs else ""
-    )
+        undo += give(entry, what, on)
+    others = through({entry.grantee for entry in hangs})
     sentence = f"{privilege} on {kind} {name} is taken from {account}{others}"
     return (Step(Action.REVOKE, account, sentence, tuple(statements), tuple(undo), database),)
 
 
-def _give(entry: Entry, what: str, on: str) -> tuple[str, ...]:
+def give(entry: Entry, what: str, on: str) -> tuple[str, ...]:
     option = " WITH GRANT OPTION" if entry.grantable else ""
     grantor = entry.grantor if entry.foreign else None
     return as_role(grantor, f"GRANT {what} ON {on} TO {role_name(entry.grantee)}{option}")
 
 
-def _dependent(entries: Sequence[Entry], grantor: str, privilege: str) -> list[Entry]:
+def dependent(entries: Sequence[Entry], grantor: str, privilege: str) -> list[Entry]:
     """What hangs on the grant option of a role, those first that others hang on."""
     found: list[Entry] = []
     waiting = [grantor]
@@ -166,7 +169,7 @@ def grant_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> Se
     grantable = bool(details.get("grantable"))
     with reading(engine, database) as seen:
         _must_be_there(seen, kind, name, f"{engine.where}, database {database}")
-        entries = _entries(seen, kind, name)
+        entries = entries_of(seen, kind, name)
     own = [entry for entry in entries if entry.grantee == account and entry.privilege == privilege]
     if any(entry.grantable or not grantable for entry in own):
         return ()
@@ -187,7 +190,7 @@ _HELD = """
 
 
 class Member(NamedTuple):
-    """One row of a role's members. ``inherits`` and ``becomes`` are None before PostgreSQL 16, which has no such options."""
+    """One row of a role's members. ``inherits`` and ``becomes`` are options since PostgreSQL 16, None before."""
 
     role: str
     member: str
@@ -229,7 +232,7 @@ def revoke_membership(seen: Session, role: str, member: str, *, admin: bool = Fa
         cascade = " CASCADE" if hangs else ""
         statements.append(f"REVOKE {option}{quoted(role)} FROM {quoted(member)}{by}{cascade}")
     undo = tuple(membership(item) for item in (*own, *hangs))
-    others = f", and from {', '.join(sorted({item.member for item in hangs}))}, who have it from there" if hangs else ""
+    others = through({item.member for item in hangs})
     thing = f"the admin option of {role}" if admin else f"the role {role}"
     return (Step(Action.REVOKE, member, f"{thing} is taken from {member}{others}", tuple(statements), undo),)
 

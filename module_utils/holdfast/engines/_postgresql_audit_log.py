@@ -57,7 +57,8 @@ class Line:
 
 def prefix_pattern(prefix: str) -> re.Pattern[str]:
     """What matches the first line of a message that log_line_prefix was written before."""
-    result, optional, named = "", 0, set()
+    result, optional = "", 0
+    named: set[str] = set()
     for part in re.findall(r"%-?\d*.|[^%]+|%", prefix):
         letter = part[-1]
         if not part.startswith("%") or part == "%":
@@ -178,7 +179,6 @@ def json_lines(text: Iterator[str], zone: tzinfo | None) -> Iterator[Line]:
             row = json.loads(raw)
         except ValueError:
             continue
-        time = moment(row.get("timestamp", ""), zone)
-        yield Line(
-            time, row.get("user", ""), str(row.get("pid", "")), row.get("error_severity", ""), row.get("message", "")
-        )
+        said = {name: str(row.get(name, "")) for name in ("timestamp", "user", "pid", "error_severity", "message")}
+        time = moment(said["timestamp"], zone)
+        yield Line(time, said["user"], said["pid"], said["error_severity"], said["message"])

@@ -60,7 +60,7 @@ def form(seen: Session, engine: str) -> Form:
 
 def of_form(paths: Sequence[str], ending: str) -> list[str]:
     """The files of one form: a collector keeps those of several beside each other."""
-    plain = [path[: -len(".gz")] if path.endswith(".gz") else path for path in paths]
+    plain = [path.removesuffix(".gz") for path in paths]
     known = (".csv", ".json")
     return [
         path
@@ -141,7 +141,7 @@ def observed(engine: PostgreSQL, since: str) -> tuple[list[Mapping[str, Any]], s
 
 
 def logins(engine: PostgreSQL) -> tuple[dict[str, datetime], str]:
-    """When each account was last let in as far as the newest log tells, and why that is all, or nothing, that it tells."""
+    """When each account was last let in as far as the newest log tells, and why that is all that it tells."""
     with reading(engine) as seen:
         try:
             how = form(seen, engine.name)
@@ -174,11 +174,8 @@ def _acts(lines: Iterator[text.Line]) -> list[dict[str, Any]]:
     for line in lines:
         statement = text.act(line)
         if statement is not None:
-            entry = {
-                "time": line.time.isoformat() if line.time else "",
-                "account": line.account,
-                "statement": statement,
-            }
+            time = line.time.isoformat() if line.time else ""
+            entry = {"time": time, "account": line.account, "statement": statement}
             found.append(entry)
             open_acts[line.process] = entry
         elif line.severity == "LOG":

@@ -2,7 +2,7 @@
 
 Each row is kind, object as a person would type it, owner, access list, class, oid and number of column. Lists that are
 not set stand for a default; the defaults that matter are written out, those of each type and of what the server brings
-are not.
+are not. initdb does not record what it grants in information_schema, so its own objects there are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARAMETERS = """
 _LOCAL = """
     SELECT 'schema' AS kind, format('%I', nspname) AS object, nspowner AS owner, nspacl AS acl,
            'pg_namespace'::regclass AS class, oid AS id, 0 AS part
-      FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'
+      FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' AND NOT (nspname = 'information_schema' AND oid < 16384)
     UNION ALL
     SELECT 'language', format('%I', lanname), lanowner, coalesce(lanacl, acldefault('l', lanowner)),
            'pg_language'::regclass, oid, 0
@@ -41,7 +41,8 @@ _LOCAL = """
     SELECT CASE typtype WHEN 'd' THEN 'domain' ELSE 'type' END, format('%I.%I', n.nspname, typname), typowner, typacl,
            'pg_type'::regclass, t.oid, 0
       FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-     WHERE typacl IS NOT NULL OR (t.oid >= 16384 AND typtype IN ('d', 'e', 'r'))
+     WHERE NOT (n.nspname = 'information_schema' AND t.oid < 16384)
+       AND (typacl IS NOT NULL OR (t.oid >= 16384 AND typtype IN ('d', 'e', 'r')))
     UNION ALL
     SELECT 'routine', p.oid::regprocedure::text, proowner,
            CASE WHEN proacl IS NOT NULL OR p.oid < 16384 OR (NOT prosecdef AND EXISTS (
@@ -60,6 +61,7 @@ _LOCAL = """
            format('%I.%I', n.nspname, c.relname), c.relowner, c.relacl, 'pg_class'::regclass, c.oid, 0
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_(toast|temp)'
+       AND NOT (n.nspname = 'information_schema' AND c.oid < 16384)
 """
 # What initdb or an extension granted when it made the object is left out; so is what an owner has anyway.
 _GRANTS = """
@@ -68,7 +70,7 @@ _GRANTS = """
       FROM ({objects}) o
       LEFT JOIN pg_init_privs i ON i.objoid = o.id AND i.classoid = o.class AND i.objsubid = o.part
      CROSS JOIN LATERAL aclexplode(CASE WHEN i.initprivs IS NULL THEN o.acl ELSE nullif(ARRAY(
-           SELECT item FROM unnest(o.acl) item WHERE item <> ALL (i.initprivs)), '{{}}') END) a
+           SELECT item FROM unnest(o.acl) item WHERE NOT item = ANY (i.initprivs)), '{{}}') END) a
      WHERE a.grantee <> o.owner AND o.acl IS NOT NULL
 """
 _OWNED = """

@@ -36,7 +36,7 @@ _CAN_ADMINISTER = """
 
 
 def plan(engine: PostgreSQL, action: Action, account: str, details: dict[str, Any]) -> Sequence[Step]:
-    """See the protocol. Details by action:
+    """See the protocol. What details there are, by action.
 
     ``revoke`` and ``grant`` take ``role`` (with ``admin``: the admin option alone), ``attribute``, or ``privilege``,
     ``kind``, ``object`` and ``database`` as the fields of a Right (``grant`` also ``grantable``); ``expire`` takes

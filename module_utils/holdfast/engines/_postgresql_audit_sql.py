@@ -58,6 +58,11 @@ def stream(seen: Session, query: str) -> Iterator[tuple[object, ...]]:
                 return
 
 
+def joined(*parts: str) -> str:
+    """A statement of parts that several share."""
+    return "".join(parts)
+
+
 def controls(pci_dss: str = "", hipaa: str = "", gdpr: str = "", iso_27001: str = "") -> Mapping[str, tuple[str, ...]]:
     """The numbers of the requirements by framework, each list divided by blanks."""
     given = {"pci_dss": pci_dss, "hipaa": hipaa, "gdpr": gdpr, "iso_27001": iso_27001}
