@@ -157,16 +157,20 @@ def _outcome(record: Mapping[str, Any]) -> str:
     if "restore" in record:
         reached = record["restore"].get("reached") or {}
         return f"to {record['restore']['target']}, reached {reached.get('time') or reached.get('position', '-')}"
-    if "access" in record:
-        found = ", ".join(f"{count} {severity}" for severity, count in record["access"]["findings"].items())
-        return f"{found}{', new power' if record['access']['alert'] else ''}"
-    if "access_change" in record:
-        return "; ".join(step["what"] for step in record["access_change"]["steps"]) or "nothing to change"
+    if "access" in record or "access_change" in record:
+        return _access(record)
     if "expired" in record:
         return f"{sum(len(ids) for ids in record['expired'].values())} backups removed"
     if "verified" in record:
         return f"{sum(len(entry['intact']) for entry in record['verified'].values())} backups intact"
     return ""
+
+
+def _access(record: Mapping[str, Any]) -> str:
+    if "access" in record:
+        found = ", ".join(f"{count} {severity}" for severity, count in record["access"]["findings"].items())
+        return f"{found}{', new power' if record['access']['alert'] else ''}"
+    return "; ".join(step["what"] for step in record["access_change"]["steps"]) or "nothing to change"
 
 
 def expiry(plans: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
