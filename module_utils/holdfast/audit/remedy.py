@@ -13,7 +13,7 @@ from ..adapters import Adapters
 from ..config import load
 from ..engines import registry
 from ..engines.audit import Auditor
-from ..errors import HoldfastError, InvalidInput, Refused
+from ..errors import HoldfastError, InvalidInput, Refused, Unsupported
 from ..jobs import run_job
 from ..model import Instance, Job
 from ..owner import run_as_owner
@@ -119,7 +119,7 @@ def _plan(name: str, request: Request, prepare: Prepare) -> dict[str, Any]:
     instance = load(name)
     prepare(instance)
     with Adapters(instance) as adapters:
-        steps, notes = _steps(instance, registry.auditor(adapters.engine), request)
+        steps, notes = _steps(instance, registry.auditor(adapters.engine), request, [])
     return {"steps": plain(steps), "notes": notes}
 
 
@@ -128,13 +128,15 @@ def _change(instance: Instance, record: Record, *, request: Request) -> dict[str
     record["access_change"] = said
     with Adapters(instance) as adapters:
         auditor = registry.auditor(adapters.engine)
-        steps, said["notes"] = _steps(instance, auditor, request)
+        skipped: list[Wanted] = []
+        steps, said["notes"] = _steps(instance, auditor, request, skipped)
         if not steps:
             return {}
         said["undo"] = write_undo(instance, steps)
         said["steps"] = plain(steps)
         auditor.change(steps)
-        left = _wanted_by_policy(auditor, _policy(instance, request))[0] if request.action == "policy" else []
+        wanted = _wanted_by_policy(auditor, _policy(instance, request))[0] if request.action == "policy" else []
+    left = [item for item in wanted if item not in skipped]
     if left:
         raise HoldfastError(
             f"{len(left)} things are still not as the policy has them: {_words(left[0])}",
@@ -144,7 +146,10 @@ def _change(instance: Instance, record: Record, *, request: Request) -> dict[str
     return {}
 
 
-def _steps(instance: Instance, auditor: Auditor, request: Request) -> tuple[list[Step], list[str]]:
+def _steps(
+    instance: Instance, auditor: Auditor, request: Request, skipped: list[Wanted]
+) -> tuple[list[Step], list[str]]:
+    """The steps of a request, and what a person should know; ``skipped`` takes what the engine cannot do."""
     if request.action == "undo":
         return _undo_steps(instance, request.undo), []
     if request.action == "policy":
@@ -153,11 +158,17 @@ def _steps(instance: Instance, auditor: Auditor, request: Request) -> tuple[list
         wanted, notes = [(Action(request.action), request.account, dict(request.details))], []
     steps: list[Step] = []
     refused = []
-    for action, account, details in wanted:
+    for item in wanted:
+        action, account, details = item
         try:
             steps.extend(auditor.plan(action, account, **details))
         except Refused as error:
-            refused.append(f"{_words((action, account, details))}: {error.what}")
+            refused.append(f"{_words(item)}: {error.what}")
+        except Unsupported as error:
+            if request.action != "policy":
+                raise
+            skipped.append(item)
+            notes.append(f"{_words(item)}: not applicable: {error.reason}")
     if refused:
         raise Refused(
             "; ".join(refused),
@@ -214,8 +225,8 @@ def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: s
 def _unwanted_rights(auditor: Auditor, policy: Policy, gone: set[str]) -> Iterable[Wanted]:
     seen = set()
     for right in unwanted(auditor.rights(), policy):
-        # One that comes by a role goes with the role; one of an owner cannot be revoked from it.
-        if right.account in gone or right.via or right.source not in ("grant", "default"):
+        # One that comes by a role goes with the role; one of an owner, or of default privileges, is for a person.
+        if right.account in gone or right.via or right.source != "grant":
             continue
         wanted = _of_right(right)
         key = (right.account, *sorted(wanted.items()))

@@ -11,7 +11,7 @@ from ansible.module_utils.holdfast import cli, config
 from ansible.module_utils.holdfast.audit import remedy, run
 from ansible.module_utils.holdfast.audit.model import Membership, Right
 from ansible.module_utils.holdfast.engines import registry
-from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput, Refused
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput, Refused, Unsupported
 from fakes import FakeAdapters, instance
 
 POLICY = {
@@ -159,6 +159,23 @@ def test_bringing_to_policy_takes_away_what_the_policy_names(auditor):
         "the policy names the account eve, and there is none; it is not made",
         "the policy gives writers to shop, which does not hold it; it is not granted",
     ]
+
+
+def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, monkeypatch):
+    auditor.people.append(account("bob"))
+    plan_ = auditor.plan
+
+    def unable(action, name, **details):
+        if name == "ann":
+            raise Unsupported("postgresql", "locking", "a role cannot be locked")
+        return plan_(action, name, **details)
+
+    monkeypatch.setattr(auditor, "plan", unable)
+    found = plan("policy", policy={"accounts": {"ann": {"state": "locked"}, "bob": {"state": "absent"}}})
+    assert [step["account"] for step in found["steps"]] == ["bob"]
+    assert found["notes"] == ["lock ann: not applicable: a role cannot be locked"]
+    with pytest.raises(Unsupported):
+        plan("lock", account="ann")
 
 
 def test_what_is_still_not_so_afterwards_is_an_error(auditor):
