@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import IO, TYPE_CHECKING, Any, Callable
 from zoneinfo import ZoneInfo
 
@@ -113,7 +113,7 @@ def place(paths: Sequence[str], since: str) -> tuple[int, int] | None:
 
 
 def observed(engine: PostgreSQL, since: str) -> tuple[list[Mapping[str, Any]], str]:
-    """See the protocol. A ``gap`` is in the first entry where log after the position is gone."""
+    """See the protocol. The first entry is a ``gap`` where log after the position is gone."""
     with reading(engine) as seen:
         how = form(seen, engine.name)
         if not how.statements:
@@ -129,7 +129,7 @@ def observed(engine: PostgreSQL, since: str) -> tuple[list[Mapping[str, Any]], s
     found: list[dict[str, Any]] = []
     begin = place(paths, since) if since else (0, 0)
     if begin is None:
-        found.append(_gap(paths[0]))
+        found.append(_gap())
     first, offset = begin or (0, 0)
     position = since
     for index in range(first, len(paths)):
@@ -174,8 +174,7 @@ def _acts(lines: Iterator[text.Line]) -> list[dict[str, Any]]:
     for line in lines:
         statement = text.act(line)
         if statement is not None:
-            time = line.time.isoformat() if line.time else ""
-            entry = {"time": time, "account": line.account, "statement": statement}
+            entry = {"time": line.time, "account": line.account, "statement": statement}
             found.append(entry)
             open_acts[line.process] = entry
         elif line.severity == "LOG":
@@ -185,10 +184,9 @@ def _acts(lines: Iterator[text.Line]) -> list[dict[str, Any]]:
     return found
 
 
-def _gap(oldest: str) -> dict[str, Any]:
-    begins = datetime.fromtimestamp(os.stat(oldest).st_mtime, timezone.utc)
+def _gap() -> dict[str, Any]:
     text_ = "the log that followed the position is no longer there; what happened in it is not known"
-    return {"time": begins.isoformat(), "account": "", "statement": "", "gap": text_}
+    return {"time": None, "account": "", "statement": text_, "gap": True}
 
 
 def _opened(path: str) -> IO[bytes]:
