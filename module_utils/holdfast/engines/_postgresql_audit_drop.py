@@ -135,7 +135,7 @@ def _given_back(seen: Session, name: str, row: Sequence[Any]) -> list[str]:
     entries = entries_of(seen, kind, thing)
     own = [entry for entry in entries if (entry.grantee, entry.privilege) == (name, privilege)]
     hangs: list[Entry] = dependent(entries, name, privilege)
-    return [statement for entry in (*own, *hangs) for statement in give(entry, kind, thing)]
+    return [give(entry, kind, thing) for entry in (*own, *hangs)]
 
 
 def _defaults(seen: Session, name: str) -> list[str]:

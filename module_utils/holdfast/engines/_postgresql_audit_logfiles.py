@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .postgresql import PostgreSQL
 
 _HEAD = 1024
+_LOGIN = b"connection authorized"
+_BEGIN = 20  # lines, of which one says when
+_RECORD = re.compile(rb"\d{4}-\d\d-\d\d \d\d:")
 _RECENT = 16 << 20  # bytes of log that are looked through for logins
 _SETTINGS = """
     SELECT current_setting('log_destination'), current_setting('log_line_prefix'), current_setting('log_timezone'),
@@ -70,25 +74,35 @@ def of_form(paths: Sequence[str], ending: str) -> list[str]:
 
 
 class Tail:
-    """The whole lines of a file from an offset on, and where they end. In the csv form a line can go over several."""
+    """The whole lines of a file from an offset on, and where they end. In the csv form a line can go over several.
 
-    def __init__(self, path: str, offset: int = 0, *, ending: str = "") -> None:
-        self._path, self._csv = path, ending == ".csv"
+    With ``only``, some lines at the begin and those that hold it: what is looked for is told from the rest before it
+    is taken apart. The offset can then be amid a line.
+    """
+
+    def __init__(self, path: str, offset: int = 0, *, ending: str = "", only: bytes = b"") -> None:
+        self._path, self._csv, self._only = path, ending == ".csv", only
         self.end = offset
 
     def __iter__(self) -> Iterator[str]:
         with _opened(self._path) as handle:
             handle.seek(self.end)
-            held = b""
+            held, begin = b"", _BEGIN
+            amid = bool(self._csv and self._only and self.end)
             for raw in handle:
+                if amid and not _RECORD.match(raw):
+                    self.end += len(raw)
+                    continue
+                amid = False
                 held += raw
                 if not raw.endswith(b"\n"):
                     return  # being written
                 if self._csv and held.count(b'"') % 2:
                     continue
                 self.end += len(held)
-                yield held.decode("utf-8", "replace")
-                held = b""
+                if begin > 0 or self._only in held:
+                    yield held.decode("utf-8", "replace")
+                held, begin = b"", begin - 1
 
     def position(self) -> str:
         """What finds the place again: how the file begins, not its name, which rotation changes."""
@@ -158,7 +172,7 @@ def logins(engine: PostgreSQL) -> tuple[dict[str, datetime], str]:
             break
         size = _size(path)
         begins, left = max(0, size - left), left - size
-        for line in how.lines(iter(Tail(path, begins, ending=how.ending))):
+        for line in how.lines(iter(Tail(path, begins, ending=how.ending, only=_LOGIN))):
             if line.time is None:
                 continue
             oldest = min(oldest or line.time, line.time)

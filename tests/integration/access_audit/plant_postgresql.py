@@ -31,7 +31,7 @@ hostssl shop reader all scram-sha-256
 hostssl all all 198.51.100.0/24 scram-sha-256
 host shop reader 2001:db8::/32 reject
 host shop reader samehost scram-sha-256
-hostssl shop reader 203.0.113.0/24 ldap ldapserver=ldap.example ldapbasedn=dc=x ldapbinddn=cn=x ldapbindpasswd=Planted-secret-3
+hostssl shop reader 203.0.113.0/24 ldap ldapserver=x ldapbasedn=dc=x ldapbinddn=cn=x ldapbindpasswd=Planted-secret-3
 nonsense shop reader
 """
 

@@ -344,6 +344,10 @@ def test_a_change_that_fails_in_one_database_leaves_none_changed(planted: Cluste
 
 
 def test_grants_are_seen_in_the_log_across_rotation(vanilla: Cluster) -> None:
+    for setting in ("log_statement = 'ddl'", "log_connections = on"):
+        vanilla.sql(f"ALTER SYSTEM SET {setting}")
+    vanilla.sql("SELECT pg_reload_conf()")
+    until(lambda: vanilla.sql("SHOW log_statement") == "ddl")
     position = vanilla.ask("observed_grants", "")[1]
     vanilla.sql("CREATE ROLE seen LOGIN PASSWORD 'Planted-secret-5'")
     vanilla.sql("GRANT pg_read_all_data\n  TO seen; SELECT 1")

@@ -357,6 +357,16 @@ def test_a_record_of_csv_is_read_as_a_whole(tmp_path: Path) -> None:
     assert tail.end == 14
 
 
+def test_logins_are_picked_out_of_much_log(tmp_path: Path) -> None:
+    current = tmp_path / "a.csv"
+    record = '2026-11-25 20:45:08.123 UTC,"%s\nmore, ""x"""\n'
+    current.write_text("".join(record % word for word in ["x"] * 50 + ["login"] + ["y"] * 10))
+    size = len(record % "x")
+    picked = list(Tail(str(current), size + 35, ending=".csv", only=b"login"))
+    assert picked[:20] == [record % "x"] * 20, "it begins with the next record"
+    assert picked[20:] == [record % "login"]
+
+
 def test_files_of_one_form() -> None:
     paths = ["/l/a.log", "/l/a.csv", "/l/a.json", "/l/b.log.gz", "/l/b.csv.1"]
     assert of_form(paths, "") == ["/l/a.log", "/l/b.log.gz"]
