@@ -33,6 +33,11 @@ _OWNED = """
                           AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) ORDER BY 1, 2
 """
 _GRANTED = "SELECT * FROM ({grants}) g WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = %s)"
+# The new owner's own grants become one with its ownership, and would not be there when that is taken back.
+_SWALLOWED = """
+    SELECT * FROM ({grants}) g WHERE owner = (SELECT oid FROM pg_roles WHERE rolname = %s)
+       AND grantee = (SELECT oid FROM pg_roles WHERE rolname = %s)
+"""
 _POLICIES = """
     SELECT count(*) FROM pg_policy WHERE (SELECT oid FROM pg_roles WHERE rolname = %s) = ANY (polroles)
 """
@@ -117,8 +122,11 @@ def _database_step(engine: PostgreSQL, database: str, name: str, reassign: str |
             undo.append(f"ALTER {_WORDS.get(kind, kind.upper())} {identity} OWNER TO {quoted(name)}")
         sources = (objects.shared(version(seen)), objects.local()) if shared else (objects.local(),)
         for source in sources:
-            for row in seen.rows(_GRANTED.format(grants=objects.grants(source).replace("%", "%%")), (name,)):
+            text = objects.grants(source).replace("%", "%%")
+            for row in seen.rows(_GRANTED.format(grants=text), (name,)):
                 undo += _given_back(seen, name, row)
+            for row in seen.rows(_SWALLOWED.format(grants=text), (name, reassign or "")):
+                undo += _given_back(seen, reassign or "", row)
         undo += _defaults(seen, name)
         policies = int(seen.row(_POLICIES, (name,))[0])
     if policies:
