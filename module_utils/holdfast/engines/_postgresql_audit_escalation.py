@@ -122,7 +122,7 @@ def escalations(engine: PostgreSQL) -> Sequence[Escalation]:
 
 def _own(role: Role) -> Iterator[Power]:
     if role.superuser:
-        yield Power(SUPERUSER, f"is a superuser")
+        yield Power(SUPERUSER, "is a superuser")
     if role.system and role.name in _POWERS:
         reaches, sentence = _POWERS[role.name]
         yield Power(reaches, sentence)
