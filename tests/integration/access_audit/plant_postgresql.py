@@ -77,10 +77,10 @@ class Cluster:
         assert "result" in answer, answer
         return answer["result"]
 
-    def answer(self, *what: Any) -> Mapping[str, Any]:
-        """What the auditor answers or raises."""
-        line = ["sudo", "-u", "postgres", "python3", f"{PLACE}/ask.py", f"{PLACE}/holdfast.zip", str(self.port)]
-        done = self.host.run(shlex.join([*line, json.dumps(what)]))
+    def answer(self, *what: Any, account: str = "postgres") -> Mapping[str, Any]:
+        """What the auditor answers or raises, as one account or another."""
+        line = ["sudo", "-u", account, "python3", f"{PLACE}/ask.py", f"{PLACE}/holdfast.zip", str(self.port)]
+        done = self.host.run(shlex.join([*line, json.dumps(what), account]))
         assert done.rc == 0, f"{what}: {done.stderr}"
         return json.loads(done.stdout)
 

@@ -174,6 +174,20 @@ def test_an_audit_leaves_nothing_and_an_error_is_no_pass(planted: Cluster) -> No
     assert {checks[name]["status"] for name in ("PG09", "PG10", "PG11", "PG12", "PG13", "PG31")} == {"error"}
 
 
+def test_what_an_ordinary_account_may_not_see_is_an_error(planted: Cluster) -> None:
+    planted.sql("CREATE ROLE ops LOGIN")  # as the user of the host is called
+    try:
+        checks = planted.answer("checks", account="ops")["result"]
+        accounts = planted.answer("accounts", account="ops")
+    finally:
+        planted.sql("DROP ROLE ops")
+    hidden = {"PG04", "PG06", "PG07", "PG09", "PG10", "PG11", "PG12", "PG13", "PG14", "PG18", "PG24"}
+    hidden |= {"PG29", "PG30", "PG31", "PG32", "PG33", "PG34"}
+    assert {name for name, result in checks.items() if result["status"] == "error"} == hidden
+    assert not [name for name, result in checks.items() if result["status"] == "passed"], "each has a flaw planted"
+    assert accounts["code"] == "access-denied"
+
+
 def test_accounts_say_what_is_known_and_why_the_rest_is_not(planted: Cluster) -> None:
     accounts = {item["name"]: item for item in planted.ask("accounts")}
     assert accounts["old_hash"]["method"] == "md5"
