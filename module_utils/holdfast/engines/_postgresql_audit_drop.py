@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +99,20 @@ def drop(engine: PostgreSQL, name: str, reassign: str | None) -> Sequence[Step]:
     return (*steps, last)
 
 
+def listed(value: str) -> str:
+    """The value of a setting that is a list of names, each an identifier again: what is stored can be anything."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', value)
+    names = [inside.replace('""', '"') or bare.lower() for inside, bare in found]
+    return ", ".join(quoted(name) for name in names if name) or "''"
+
+
 def _role_step(seen: Session, name: str) -> Step:
     words, password = seen.row(_ROLE, (name,))
     undo = [f"CREATE ROLE {quoted(name)} {words}"]
     undo += [membership(Member(*row)) for row in seen.rows(_MEMBERS, (name, name))]
     for database, setting, value in seen.rows(_SETTINGS, (name,)):
         within = f" IN DATABASE {quoted(database)}" if database else ""
-        shown = value if setting in _LISTS else literal(value)
+        shown = listed(value) if setting in _LISTS else literal(value)
         undo.append(f"ALTER ROLE {quoted(name)}{within} SET {quoted(setting)} TO {shown}")
     lost = f"the password of {name} cannot be brought back: set it anew" if password else ""
     return Step(Action.DROP, name, f"{name} is dropped", (f"DROP ROLE {quoted(name)}",), tuple(undo), irreversible=lost)

@@ -78,7 +78,10 @@ def as_grantor(grantor: str, kind: str, name: str, privilege: str, statement: st
     unit = f"SET LOCAL ROLE {quoted(grantor)}; {statement}; RESET ROLE;"
     may = _may(grantor, kind, name, privilege)
     body = f"IF {may} THEN {unit} END IF;" if may else unit
-    return f"DO $holdfast$BEGIN {body} END$holdfast$"
+    tag = "$holdfast$"
+    while tag in body:  # a name that somebody chose would else end the block, and go on as the administrator
+        tag = f"${tag[1:-1]}_$"
+    return f"DO {tag}BEGIN {body} END{tag}"
 
 
 _FUNCTIONS = {

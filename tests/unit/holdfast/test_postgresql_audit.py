@@ -18,6 +18,7 @@ import pytest
 from ansible.module_utils.holdfast.audit.model import FRAMEWORKS, Action, Severity, Step
 from ansible.module_utils.holdfast.engines import _postgresql_audit_log as log
 from ansible.module_utils.holdfast.engines._postgresql_audit_checks import CHECKS
+from ansible.module_utils.holdfast.engines._postgresql_audit_drop import listed
 from ansible.module_utils.holdfast.engines._postgresql_audit_escalation import Power, _paths
 from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     Entry,
@@ -401,6 +402,29 @@ def test_what_hangs_on_a_grant_option_comes_back_in_order() -> None:
         "DO $holdfast$BEGIN IF has_table_privilege('a', 'app.t', 'SELECT WITH GRANT OPTION') THEN"
         ' SET LOCAL ROLE "a"; GRANT SELECT ON TABLE app.t TO "b" WITH GRANT OPTION; RESET ROLE; END IF; END$holdfast$'
     )
+
+
+def test_a_name_cannot_end_the_statement_that_it_is_in() -> None:
+    entry = Entry("b", "SELECT", False, "a", foreign=True)
+    evil = 'app."x$holdfast$; DROP ROLE y; --"'
+    text = give(entry, "table", evil)
+    tag = text.split()[1].removesuffix("BEGIN")
+    assert tag == "$holdfast_$"
+    assert text.count(tag) == 2
+    assert text.endswith(f"END{tag}")
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ('"$user", public', '"$user", "public"'),
+        ('"My ""own"" schema", X', '"My ""own"" schema", "x"'),
+        ("a;DROP/**/ROLE/**/b", '"a;drop/**/role/**/b"'),
+        ('""', "''"),
+    ],
+)
+def test_a_stored_list_is_names_and_nothing_else(stored: str, written: str) -> None:
+    assert listed(stored) == written
 
 
 @pytest.mark.parametrize(
