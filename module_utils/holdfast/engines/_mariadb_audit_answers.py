@@ -13,7 +13,7 @@ from ._mariadb_audit_accounts import is_system
 from ._mariadb_audit_catalog import ADMINISTRATIVE, ALL, GRANT_OPTION, Principal, named
 from ._mariadb_audit_checks import DEFINED, GRANTABLE, SYSTEM_RIGHTS
 from ._mariadb_audit_graph import Graph
-from ._mariadb_audit_passwords import Tester, weak
+from ._mariadb_audit_passwords import Guesser, weak
 from ._mariadb_audit_session import Reader, text
 
 CRITICAL, HIGH, LOW = Severity.CRITICAL, Severity.HIGH, Severity.LOW
@@ -86,7 +86,7 @@ def _empty_passwords(ask: Question) -> Iterator[Finding]:
 
 
 def _weak_passwords(ask: Question) -> Iterator[Finding]:
-    for item, found, untested in weak(ask.open(), Tester()):
+    for item, found, untested in weak(ask.open(), Guesser()):
         shown = found or f"not tested: {untested}"
         yield ask.finding(item.name, shown, account=item.name, severity=None if found else LOW)
 
