@@ -35,8 +35,8 @@ class Second:
     def sql(self, statements: str, *, user: str = "root", password: str = "", code: int | None = 0) -> str:
         """Run statements; rows are lines, columns are divided by tabs."""
         login = f"--user={user}" + (f" --password={password}" if password else "")
-        command = f"mariadb --no-defaults {login} --socket={self.place}/mysqld.sock -NB {{}} <<'EOF'\n{statements}\nEOF"
-        return self.database.run(command.format("--force" if code is None else ""), code=code).rstrip("\n")
+        options = f"{login} --socket={self.place}/mysqld.sock -NB{' --force' if code is None else ''}"
+        return self.database.run(f"mariadb --no-defaults {options} <<'EOF'\n{statements}\nEOF", code=code).rstrip("\n")
 
     def ask(self, method: str, *args: Any, **details: Any) -> Any:
         """What the auditor answers."""

@@ -215,6 +215,15 @@ def test_an_audit_changes_nothing(spoiled: list[Second]) -> None:
     together(check, *spoiled)
 
 
+def test_the_accounts_of_a_replica_are_left_to_its_primary(spoiled: list[Second]) -> None:
+    server = spoiled[0]
+    server.sql("SET GLOBAL read_only = ON")
+    refused = server.ask("plan", "lock", "sha1@localhost")
+    server.sql("SET GLOBAL read_only = OFF")
+    assert refused["error"]["code"] == "refused"
+    assert "primary" in refused["error"]["what"]
+
+
 ACTIONS = [
     ("revoke", {"privilege": "SELECT", "object": "shop.*"}),
     ("revoke", {"privilege": "ALL PRIVILEGES", "object": "shop.bills", "kind": "table"}),

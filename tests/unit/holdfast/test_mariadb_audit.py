@@ -367,3 +367,10 @@ def test_a_login_belongs_to_the_most_specific_account(host: str, name: str) -> N
 )
 def test_expiry_follows_account_and_server(more: dict[str, Any], lifetime: int, expires: datetime | None) -> None:
     assert accounts.expiry(stored("u", **more), lifetime) == expires
+
+
+def test_two_halves_of_a_path_may_come_from_public() -> None:
+    halves = [role("PUBLIC", "CREATE ROUTINE"), stored("u", access=bits("SET USER")), stored("v")]
+    assert [item.account for item in escalations(Fake({}), Graph(halves, []))] == ["u@localhost"]
+    whole = [role("PUBLIC", "CREATE ROUTINE", "SET USER"), stored("v")]
+    assert [item.account for item in escalations(Fake({}), Graph(whole, []))] == ["PUBLIC"]

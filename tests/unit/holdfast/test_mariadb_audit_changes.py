@@ -13,6 +13,7 @@ from ansible.module_utils.holdfast.engines import _mariadb_audit_shown as shown
 HASH = "*6891F9D51EB5A38D1BB310DDBC6379A189A4F575"
 KEY = "mM/PcoSVmBcVH4yXbYrm9GrjK0l+6f8V04Bu2KjmHEk"
 WHO = "`u`@`localhost`"
+INVALID = "IDENTIFIED VIA mysql_native_password USING 'invalid'"
 
 
 def _principal(*methods: tuple[str, str], **more: Any) -> catalog.Principal:
@@ -26,8 +27,7 @@ def _principal(*methods: tuple[str, str], **more: Any) -> catalog.Principal:
         (
             [("mysql_native_password", HASH)],
             f"CREATE USER {WHO} IDENTIFIED BY PASSWORD '{HASH}' REQUIRE X509 PASSWORD EXPIRE INTERVAL 40 DAY",
-            f"CREATE USER {WHO} IDENTIFIED VIA mysql_native_password USING 'invalid'"
-            " REQUIRE X509 PASSWORD EXPIRE INTERVAL 40 DAY ACCOUNT LOCK",
+            f"CREATE USER {WHO} {INVALID} REQUIRE X509 PASSWORD EXPIRE INTERVAL 40 DAY ACCOUNT LOCK",
             True,
         ),
         (
