@@ -215,6 +215,15 @@ def test_an_audit_changes_nothing(spoiled: list[Second]) -> None:
     together(check, *spoiled)
 
 
+def test_a_catalog_that_cannot_be_read_is_an_error_and_no_pass(spoiled: list[Second]) -> None:
+    server = spoiled[1]
+    server.sql("RENAME TABLE mysql.func TO mysql.func_away")
+    found = server.ask("findings")
+    server.sql("RENAME TABLE mysql.func_away TO mysql.func")
+    assert found["error"]["code"] == "command-failed"
+    assert "mysql.func" in found["error"]["what"]
+
+
 def test_the_accounts_of_a_replica_are_left_to_its_primary(spoiled: list[Second]) -> None:
     server = spoiled[0]
     server.sql("SET GLOBAL read_only = ON")

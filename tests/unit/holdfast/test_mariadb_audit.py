@@ -65,6 +65,29 @@ def ask(
     return [f"{item.subject}: {item.found}" for item in _ANSWERS[id_](question)]
 
 
+class Refusing(Fake):
+    """A server that answers nothing."""
+
+    def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        raise errors.AccessDenied("SELECT command denied")
+
+    def records(self, statement: str) -> list[dict[str, Any]]:
+        raise errors.AccessDenied("SHOW command denied")
+
+    def variables(self, *names: str) -> dict[str, str]:
+        raise errors.AccessDenied("SELECT command denied")
+
+
+def test_a_server_that_refuses_passes_no_check() -> None:
+    with pytest.raises(errors.AccessDenied):
+        Graph.read(Refusing({}))
+    of_graph = {"MY01", "MY02", "MY03", "MY04", "MY05", "MY06", "MY07", "MY08", "MY09", "MY12", "MY26"}
+    for check in CHECKS:
+        if check.id not in of_graph:
+            with pytest.raises(errors.AccessDenied):
+                ask(check.id, stored("u", "%"), reader=Refusing({}))
+
+
 def test_every_check_says_what_it_asks_and_has_an_answer() -> None:
     assert [check.id for check in CHECKS] == [f"MY{number:02}" for number in range(1, 37)]
     assert _ANSWERS.keys() == {check.id for check in CHECKS}
