@@ -54,6 +54,16 @@ class Question(NamedTuple):
             item for item in self.logins() if not is_system(item, self.owner) and item.name not in self.graph.superusers
         )
 
+    def judged_and_public(self) -> Iterator[Principal]:
+        """Those, and before them PUBLIC where it is in use."""
+        if PUBLIC in self.graph.principals:
+            yield self.graph.principals[PUBLIC]
+        yield from self.judged()
+
+    def all_of(self, chain: tuple[str, ...]) -> bool:
+        """Whether a chain leads to a role with all privileges."""
+        return bool(chain) and chain[-1] in self.graph.superusers
+
 
 Answer = Callable[[Question], Iterable[Finding]]
 
@@ -122,7 +132,8 @@ def _super(ask: Question) -> Iterator[Finding]:
 
 
 def _grantable(ask: Question) -> Iterator[Finding]:
-    for item in ask.judged():
+    roles = [item for name, item in ask.graph.principals.items() if name in ask.graph.roles]
+    for item in (*ask.judged(), *roles):
         if GRANT_OPTION in item.privileges:
             yield ask.finding(f"{item.name} on *.*", GRANT_OPTION, account=item.name)
     judged = {item.name for item in ask.judged()} | ask.graph.roles
@@ -145,11 +156,15 @@ def _system_rights(ask: Question) -> Iterator[Finding]:
 
 
 def _everywhere(ask: Question) -> Iterator[Finding]:
-    # GRANT OPTION and the powers over the server are other checks.
-    for item in ask.judged():
-        held = sorted(item.privileges - ADMINISTRATIVE - {GRANT_OPTION})
-        if held:
-            yield ask.finding(item.name, f"{', '.join(held)} on *.*", account=item.name)
+    # GRANT OPTION and the powers over the server are other checks, and so is a role that has everything.
+    for item in ask.judged_and_public():
+        held: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for privilege, chain in ask.graph.powers(item.name, public=False).items():
+            if privilege not in ADMINISTRATIVE | {GRANT_OPTION} and not ask.all_of(chain):
+                held[chain].append(privilege)
+        found = [f"{', '.join(sorted(names))} on *.*{_through(chain)}" for chain, names in sorted(held.items())]
+        if found:
+            yield ask.finding(_whose(item), "; ".join(found), account=item.name)
 
 
 def _unencrypted(ask: Question) -> Iterator[Finding]:
@@ -181,22 +196,30 @@ def _definers(ask: Question) -> Iterator[Finding]:
 
 
 def _through_roles(ask: Question) -> Iterator[Finding]:
-    # What every account has through PUBLIC is said once.
-    everyone = [ask.graph.principals[PUBLIC]] if PUBLIC in ask.graph.principals else []
-    for item in (*everyone, *ask.judged()):
+    for item in ask.judged_and_public():
         found = []
         for privilege, chain in sorted(ask.graph.powers(item.name, public=False).items()):
-            own = not chain and item.name != PUBLIC
-            if privilege in ADMINISTRATIVE and not own:
-                found.append(f"{privilege} through {' and '.join(chain) or PUBLIC}")
+            whole = ask.all_of(chain)
+            if whole and f"{ALL}{_through(chain)}" not in found:
+                found.append(f"{ALL}{_through(chain)}")
+            elif privilege in ADMINISTRATIVE and not whole and (chain or item.name == PUBLIC):
+                found.append(f"{privilege}{_through(chain) or f' through {PUBLIC}'}")
         if found:
-            subject = "every account" if item.name == PUBLIC else item.name
-            yield ask.finding(subject, "; ".join(found), account=item.name, severity=_severity_of(found))
+            yield ask.finding(_whose(item), "; ".join(found), account=item.name, severity=_severity_of(found))
+
+
+def _whose(item: Principal) -> str:
+    # What every account has through PUBLIC is said once.
+    return "every account" if item.name == PUBLIC else item.name
+
+
+def _through(chain: tuple[str, ...]) -> str:
+    return f" through {' and '.join(chain)}" if chain else ""
 
 
 def _severity_of(found: Iterable[str]) -> Severity | None:
-    severe = SUPER | {"FILE", "CREATE USER"}
-    return None if any(text.partition(" through")[0] in severe for text in found) else Severity.MEDIUM
+    severe = SUPER | {"FILE", "CREATE USER", ALL}
+    return None if any(item.partition(" through")[0] in severe for item in found) else Severity.MEDIUM
 
 
 def _proxies(ask: Question) -> Iterator[Finding]:

@@ -121,6 +121,8 @@ class _Search:
         powers: dict[str, Chain] = {}
         grants: list[tuple[Grant, Chain]] = []
         for holder, chain in sources:
+            if holder in self._graph.superusers:
+                continue  # a role that has everything is one path, not one for each of its powers
             for privilege in self._graph.principals[holder].privileges:
                 powers.setdefault(privilege, chain)
             grants += [(grant, chain) for grant in self._wanted.get(holder, ())]

@@ -62,7 +62,10 @@ EXPECTED = {
         "view shop.totals: runs as gone@localhost, which is not there",
         "event shop.nightly: runs as gone@localhost",
     ],
-    "MY26": ["on_duty@localhost: FILE through operator; SHUTDOWN through operator", "wakes@localhost: BINLOG ADMIN"],
+    "MY26": [
+        "on_duty@localhost: FILE through operator; SHUTDOWN through operator",
+        "wakes@localhost: ALL PRIVILEGES through dba",
+    ],
     "MY27": ["mode 0755"],
     "MY28": ["key.pem: mode 0644"],
     "MY29": ["[client] password"],

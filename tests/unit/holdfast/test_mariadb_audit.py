@@ -266,6 +266,16 @@ def test_powers_through_public_and_roles_are_found() -> None:
     assert rows == ["every account: PROCESS through PUBLIC", "u@localhost: FILE through r"]
 
 
+def test_what_roles_and_public_give_on_every_database_is_found() -> None:
+    principals = [role("r", "SELECT"), role("PUBLIC", "INSERT"), role("all", *catalog.EVERYTHING), stored("u")]
+    held = [("r", "u@localhost", False), ("all", "u@localhost", False)]
+    assert ask("MY12", *principals, held=held[:1]) == [
+        "every account: INSERT on *.*",
+        "u@localhost: SELECT on *.* through r",
+    ]
+    assert ask("MY26", *principals, held=held) == ["u@localhost: ALL PRIVILEGES through all"]
+
+
 @pytest.mark.parametrize(
     ("id_", "variables", "found"),
     [
@@ -355,6 +365,12 @@ def test_powers_that_lead_further(privileges: list[str], variables: dict[str, st
     found = escalations(Fake({}, **variables), graph)
     assert [item.reaches for item in found] == ([reaches] if reaches else [])
     assert all(item.steps[0] == "holds the role r" for item in found)
+
+
+def test_a_role_that_has_everything_is_one_path() -> None:
+    graph = Graph([role("all", *catalog.EVERYTHING), stored("u")], [("all", "u@localhost", False)])
+    (found,) = escalations(Fake({}, secure_file_priv=""), graph)
+    assert found.steps[-1] == "all has all privileges; u@localhost takes it with SET ROLE `all`"
 
 
 def test_who_cannot_log_in_has_no_path() -> None:
