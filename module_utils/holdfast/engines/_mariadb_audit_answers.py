@@ -177,13 +177,12 @@ def _unencrypted(ask: Question) -> Iterator[Finding]:
 
 
 def _definers(ask: Question) -> Iterator[Finding]:
-    powerful = ask.graph.superusers | {
-        item.name for item in ask.logins() if item.privileges & (SUPER | {"CREATE USER"})
-    }
+    strong = SUPER | {"CREATE USER"}
+    powerful = {name for name, item in ask.graph.principals.items() if item.privileges & strong} | ask.graph.superusers
     for kind, database, name, definer, security in (map(text, row) for row in ask.reader.rows(DEFINED)):
         if security != "DEFINER" or definer == "mariadb.sys@localhost":
             continue
-        subject = f"{kind} {catalog.typed(database, name)}"
+        subject, definer = f"{kind} {catalog.typed(database, name)}", ask.graph.definer(definer)
         known = definer in ask.graph.principals
         if not known:
             found = f"runs as {definer}, which is not there"

@@ -75,7 +75,7 @@ def escalations(reader: Reader, graph: Graph) -> list[Escalation]:
     """The paths of every account that can log in, and once those that are open to all."""
     value = reader.variables("secure_file_priv", "log_bin")
     server = _Server(value.get("secure_file_priv", "") in ("", "/"), value.get("log_bin") == "ON")
-    lent = lenders(reader)
+    lent = lenders(reader, graph)
     called = {item.name for item in lent}
     wanted = by_holder(
         reader, graph, sorted(called), lambda grant: _decides(grant) or _writes_code(grant) or _calls(grant, called)

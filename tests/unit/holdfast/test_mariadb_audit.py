@@ -266,6 +266,22 @@ def test_powers_through_public_and_roles_are_found() -> None:
     assert rows == ["every account: PROCESS through PUBLIC", "u@localhost: FILE through r"]
 
 
+def test_code_runs_as_accounts_and_roles_that_are_there_or_not() -> None:
+    rows = [
+        ("procedure", "shop", "of_role", "weak@", "DEFINER"),
+        ("procedure", "shop", "of_strong_role", "strong@", "DEFINER"),
+        ("view", "shop", "orphan", "gone@", "DEFINER"),
+        ("view", "shop", "harmless", "gone@", "INVOKER"),
+        ("event", "shop", "nightly", "root@localhost", "DEFINER"),
+    ]
+    principals = [role("weak"), role("strong", "SUPER"), stored("root", access=ALL)]
+    assert ask("MY25", *principals, answers={"mysql.event": rows}) == [
+        "procedure shop.of_strong_role: runs as strong, which is powerful",
+        "view shop.orphan: runs as gone@, which is not there",
+        "event shop.nightly: runs as root@localhost, which is powerful",
+    ]
+
+
 def test_what_roles_and_public_give_on_every_database_is_found() -> None:
     principals = [role("r", "SELECT"), role("PUBLIC", "INSERT"), role("all", *catalog.EVERYTHING), stored("u")]
     held = [("r", "u@localhost", False), ("all", "u@localhost", False)]
