@@ -179,12 +179,11 @@ def _unencrypted(ask: Question) -> Iterator[Finding]:
 def _definers(ask: Question) -> Iterator[Finding]:
     strong = SUPER | {"CREATE USER"}
     powerful = {name for name, item in ask.graph.principals.items() if item.privileges & strong} | ask.graph.superusers
-    for kind, database, name, definer, security in (map(text, row) for row in ask.reader.rows(DEFINED)):
-        if security != "DEFINER" or definer == "mariadb.sys@localhost":
+    for kind, database, name, written, security in (map(text, row) for row in ask.reader.rows(DEFINED)):
+        if security != "DEFINER" or written == "mariadb.sys@localhost":
             continue
-        subject, definer = f"{kind} {catalog.typed(database, name)}", ask.graph.definer(definer)
-        known = definer in ask.graph.principals
-        if not known:
+        subject, definer = f"{kind} {catalog.typed(database, name)}", ask.graph.definer(written)
+        if definer not in ask.graph.principals:
             found = f"runs as {definer}, which is not there"
             yield ask.finding(subject, found, account=definer, database=database)
         elif definer in powerful:

@@ -39,7 +39,7 @@ class Graph:
 
     def definer(self, written: str) -> str:
         """The principal in whose name code runs: a role has an empty host there."""
-        name = written[:-1] if written.endswith("@") else written
+        name = written.removesuffix("@")
         known = self.principals.get(name)
         return name if known is not None and known.is_role else written
 
