@@ -13,7 +13,7 @@ from ._mariadb_audit_accounts import is_system
 from ._mariadb_audit_catalog import ADMINISTRATIVE, ALL, GRANT_OPTION, Principal, named
 from ._mariadb_audit_checks import DEFINED, GRANTABLE, SYSTEM_RIGHTS
 from ._mariadb_audit_graph import Graph
-from ._mariadb_audit_passwords import Tester, weak
+from ._mariadb_audit_passwords import Guesser, weak
 from ._mariadb_audit_session import Reader, text
 
 CRITICAL, HIGH, LOW = Severity.CRITICAL, Severity.HIGH, Severity.LOW
@@ -54,6 +54,16 @@ class Question(NamedTuple):
             item for item in self.logins() if not is_system(item, self.owner) and item.name not in self.graph.superusers
         )
 
+    def judged_and_public(self) -> Iterator[Principal]:
+        """Those, and before them PUBLIC where it is in use."""
+        if PUBLIC in self.graph.principals:
+            yield self.graph.principals[PUBLIC]
+        yield from self.judged()
+
+    def all_of(self, chain: tuple[str, ...]) -> bool:
+        """Whether a chain leads to a role with all privileges."""
+        return bool(chain) and chain[-1] in self.graph.superusers
+
 
 Answer = Callable[[Question], Iterable[Finding]]
 
@@ -86,7 +96,7 @@ def _empty_passwords(ask: Question) -> Iterator[Finding]:
 
 
 def _weak_passwords(ask: Question) -> Iterator[Finding]:
-    for item, found, untested in weak(ask.open(), Tester()):
+    for item, found, untested in weak(ask.open(), Guesser()):
         shown = found or f"not tested: {untested}"
         yield ask.finding(item.name, shown, account=item.name, severity=None if found else LOW)
 
@@ -122,7 +132,8 @@ def _super(ask: Question) -> Iterator[Finding]:
 
 
 def _grantable(ask: Question) -> Iterator[Finding]:
-    for item in ask.judged():
+    roles = [item for name, item in ask.graph.principals.items() if name in ask.graph.roles]
+    for item in (*ask.judged(), *roles):
         if GRANT_OPTION in item.privileges:
             yield ask.finding(f"{item.name} on *.*", GRANT_OPTION, account=item.name)
     judged = {item.name for item in ask.judged()} | ask.graph.roles
@@ -145,11 +156,15 @@ def _system_rights(ask: Question) -> Iterator[Finding]:
 
 
 def _everywhere(ask: Question) -> Iterator[Finding]:
-    # GRANT OPTION and the powers over the server are other checks.
-    for item in ask.judged():
-        held = sorted(item.privileges - ADMINISTRATIVE - {GRANT_OPTION})
-        if held:
-            yield ask.finding(item.name, f"{', '.join(held)} on *.*", account=item.name)
+    # GRANT OPTION and the powers over the server are other checks, and so is a role that has everything.
+    for item in ask.judged_and_public():
+        held: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for privilege, chain in ask.graph.powers(item.name, public=False).items():
+            if privilege not in ADMINISTRATIVE | {GRANT_OPTION} and not ask.all_of(chain):
+                held[chain].append(privilege)
+        found = [f"{', '.join(sorted(names))} on *.*{_through(chain)}" for chain, names in sorted(held.items())]
+        if found:
+            yield ask.finding(_whose(item), "; ".join(found), account=item.name)
 
 
 def _unencrypted(ask: Question) -> Iterator[Finding]:
@@ -162,15 +177,13 @@ def _unencrypted(ask: Question) -> Iterator[Finding]:
 
 
 def _definers(ask: Question) -> Iterator[Finding]:
-    powerful = ask.graph.superusers | {
-        item.name for item in ask.logins() if item.privileges & (SUPER | {"CREATE USER"})
-    }
-    for kind, database, name, definer, security in (map(text, row) for row in ask.reader.rows(DEFINED)):
-        if security != "DEFINER" or definer == "mariadb.sys@localhost":
+    strong = SUPER | {"CREATE USER"}
+    powerful = {name for name, item in ask.graph.principals.items() if item.privileges & strong} | ask.graph.superusers
+    for kind, database, name, written, security in (map(text, row) for row in ask.reader.rows(DEFINED)):
+        if security != "DEFINER" or written == "mariadb.sys@localhost":
             continue
-        subject = f"{kind} {catalog.typed(database, name)}"
-        known = definer in ask.graph.principals
-        if not known:
+        subject, definer = f"{kind} {catalog.typed(database, name)}", ask.graph.definer(written)
+        if definer not in ask.graph.principals:
             found = f"runs as {definer}, which is not there"
             yield ask.finding(subject, found, account=definer, database=database)
         elif definer in powerful:
@@ -181,22 +194,30 @@ def _definers(ask: Question) -> Iterator[Finding]:
 
 
 def _through_roles(ask: Question) -> Iterator[Finding]:
-    # What every account has through PUBLIC is said once.
-    everyone = [ask.graph.principals[PUBLIC]] if PUBLIC in ask.graph.principals else []
-    for item in (*everyone, *ask.judged()):
+    for item in ask.judged_and_public():
         found = []
         for privilege, chain in sorted(ask.graph.powers(item.name, public=False).items()):
-            own = not chain and item.name != PUBLIC
-            if privilege in ADMINISTRATIVE and not own:
-                found.append(f"{privilege} through {' and '.join(chain) or PUBLIC}")
+            whole = ask.all_of(chain)
+            if whole and f"{ALL}{_through(chain)}" not in found:
+                found.append(f"{ALL}{_through(chain)}")
+            elif privilege in ADMINISTRATIVE and not whole and (chain or item.name == PUBLIC):
+                found.append(f"{privilege}{_through(chain) or f' through {PUBLIC}'}")
         if found:
-            subject = "every account" if item.name == PUBLIC else item.name
-            yield ask.finding(subject, "; ".join(found), account=item.name, severity=_severity_of(found))
+            yield ask.finding(_whose(item), "; ".join(found), account=item.name, severity=_severity_of(found))
+
+
+def _whose(item: Principal) -> str:
+    # What every account has through PUBLIC is said once.
+    return "every account" if item.name == PUBLIC else item.name
+
+
+def _through(chain: tuple[str, ...]) -> str:
+    return f" through {' and '.join(chain)}" if chain else ""
 
 
 def _severity_of(found: Iterable[str]) -> Severity | None:
-    severe = SUPER | {"FILE", "CREATE USER"}
-    return None if any(text.partition(" through")[0] in severe for text in found) else Severity.MEDIUM
+    severe = SUPER | {"FILE", "CREATE USER", ALL}
+    return None if any(item.partition(" through")[0] in severe for item in found) else Severity.MEDIUM
 
 
 def _proxies(ask: Question) -> Iterator[Finding]:

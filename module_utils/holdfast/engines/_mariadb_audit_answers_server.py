@@ -54,15 +54,16 @@ def _secure_file_priv(ask: Question) -> Iterator[Finding]:
 
 
 def _transport(ask: Question) -> Iterator[Finding]:
-    required, available = _values(ask, "require_secure_transport", "have_ssl")
+    (required,) = _values(ask, "require_secure_transport")
+    available = ask.reader.variables("have_ssl").get("have_ssl", "YES")
     if required != "ON":
         hint = "" if available == "YES" else f", and TLS is {available.lower()}"
         yield ask.finding("require_secure_transport", f"{required}{hint}")
 
 
 def _tls_versions(ask: Question) -> Iterator[Finding]:
-    versions, available = _values(ask, "tls_version", "have_ssl")
-    if available != "YES":
+    (versions,) = _values(ask, "tls_version")
+    if ask.reader.variables("have_ssl").get("have_ssl", "YES") != "YES":
         raise not_applicable(ask.check.title, "the server takes no TLS, see MY16")
     for version in versions.upper().split(","):
         if version.strip() in _BROKEN:

@@ -127,9 +127,12 @@ class Planner:
         held = [name for name in names if line and self._has(line, name, target)]
         if line is None or not held:
             return ()
-        statement = f"REVOKE {_listed(held, target)} ON {target.sql} FROM {sql_name(account)}"
+        statements = [f"REVOKE {_listed(held, target)} ON {target.sql} FROM {sql_name(account)}"]
+        if line.grantable and GRANT_OPTION not in held and (ALL in held or set(held) >= set(line.held)):
+            # It would stay, for whatever is granted there next.
+            statements.append(f"REVOKE {GRANT_OPTION} ON {target.sql} FROM {sql_name(account)}")
         what = f"revoke {', '.join(held)} on {where} from {account}"
-        return (Step(Action.REVOKE, account, what, (statement,), (line.statement,)),)
+        return (Step(Action.REVOKE, account, what, tuple(statements), (line.statement,)),)
 
     def _revoke_proxy(self, account: str, other: str) -> Sequence[Step]:
         for user, host, proxied, proxied_host, grantable in self._session.rows(catalog.PROXIES):

@@ -37,6 +37,12 @@ class Graph:
         """The names of all roles."""
         return frozenset(name for name, item in self.principals.items() if item.is_role)
 
+    def definer(self, written: str) -> str:
+        """The principal in whose name code runs: a role has an empty host there."""
+        name = written.removesuffix("@")
+        known = self.principals.get(name)
+        return name if known is not None and known.is_role else written
+
     def direct(self, member: str) -> tuple[str, ...]:
         """The roles that an account or a role holds itself."""
         return tuple(self._roles.get(member, ()))

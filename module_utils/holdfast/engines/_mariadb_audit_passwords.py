@@ -40,7 +40,7 @@ class _Untested(Exception):
     """Why a password could not be tested."""
 
 
-class Tester:
+class Guesser:
     """Tests accounts one after the other; what they share is computed once."""
 
     def __init__(self, seconds: float = _SLOW_SECONDS) -> None:
@@ -126,10 +126,10 @@ def _parsec(stored: str) -> tuple[Digest, str]:
     return digest, key
 
 
-def weak(principals: Iterable[Principal], tester: Tester) -> Iterable[tuple[Principal, str, str]]:
+def weak(principals: Iterable[Principal], guesser: Guesser) -> Iterable[tuple[Principal, str, str]]:
     """The accounts that can log in with a password that is weak or could not be tested, with what is so."""
     for principal in principals:
         if principal.can_log_in:
-            found, untested = tester.verdict(principal)
+            found, untested = guesser.verdict(principal)
             if found or untested:
                 yield principal, found, untested

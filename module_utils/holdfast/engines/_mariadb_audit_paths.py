@@ -1,6 +1,6 @@
 """The ways by which an account of MariaDB gains more power than it was given.
 
-Each was tried on 10.11 and 11.8, but for those of replication and of the binary log, which follow from what those do.
+Each was tried on 10.11 and 11.8, but for what follows CHANGE MASTER and for reading the binary log as a replica.
 GRANT OPTION on *.* alone is none: it hands on no more than the account has, and sets nobody's password.
 """
 
@@ -75,7 +75,7 @@ def escalations(reader: Reader, graph: Graph) -> list[Escalation]:
     """The paths of every account that can log in, and once those that are open to all."""
     value = reader.variables("secure_file_priv", "log_bin")
     server = _Server(value.get("secure_file_priv", "") in ("", "/"), value.get("log_bin") == "ON")
-    lent = lenders(reader)
+    lent = lenders(reader, graph)
     called = {item.name for item in lent}
     wanted = by_holder(
         reader, graph, sorted(called), lambda grant: _decides(grant) or _writes_code(grant) or _calls(grant, called)
@@ -113,13 +113,16 @@ class _Search:
         yield from self._by_role(name)
         yield from self._by_power(name, held)
         yield from self._by_tables(name, held)
-        yield from self._in_the_name_of_others(name, held)
+        # Each half of this one may come from PUBLIC.
+        yield from self._in_the_name_of_others(name, self._held(self._graph.sources(name)))
         yield from self._by_definer(name, held)
 
     def _held(self, sources: Sequence[tuple[str, Chain]]) -> _Held:
         powers: dict[str, Chain] = {}
         grants: list[tuple[Grant, Chain]] = []
         for holder, chain in sources:
+            if holder in self._graph.superusers:
+                continue  # a role that has everything is one path, not one for each of its powers
             for privilege in self._graph.principals[holder].privileges:
                 powers.setdefault(privilege, chain)
             grants += [(grant, chain) for grant in self._wanted.get(holder, ())]
@@ -166,6 +169,8 @@ class _Search:
         places += [
             (item, grant.object, chain) for grant, chain in held.grants for item in _CODE if item in grant.privileges
         ]
+        if name != PUBLIC and held.powers["SET USER"][:1] == (PUBLIC,):
+            places = [place for place in places if place[2][:1] != (PUBLIC,)]  # or it is a path of PUBLIC
         for privilege, where, chain in places[:1]:
             steps = (
                 *_holding(held.powers["SET USER"]),
@@ -251,8 +256,8 @@ def _opened(item: Lender, held: _Held) -> Chain | None:
 
 
 def _holding(chain: Chain) -> tuple[str, ...]:
-    if not chain:
-        return ()
+    if chain in ((), (PUBLIC,)):
+        return ()  # what every account has needs no holding
     through = f", which holds {', which holds '.join(chain[1:])}" if chain[1:] else ""
     return (f"holds the role {chain[0]}{through}",)
 

@@ -38,9 +38,10 @@ class Lender(NamedTuple):
         return _LENDS.get(self.kind, _EXECUTE)
 
 
-def lenders(reader: Reader) -> list[Lender]:
+def lenders(reader: Reader, graph: Graph) -> list[Lender]:
     """Every routine and view that runs with the rights of its definer."""
-    return [Lender(*map(text, row)) for row in reader.rows(DEFINERS)]
+    found = (Lender(*map(text, row)) for row in reader.rows(DEFINERS))
+    return [item._replace(definer=graph.definer(item.definer)) for item in found]
 
 
 def memberships(graph: Graph) -> list[Membership]:
@@ -59,7 +60,7 @@ def rights(reader: Reader, graph: Graph) -> Iterator[Right]:
     yield from _superusers(graph)
     yield from _on_server(graph, holders)
     yield from _proxies(reader, holders)
-    lent = _Lent(lenders(reader))
+    lent = _Lent(lenders(reader, graph))
     for name, principal in graph.principals.items():
         if "EXECUTE" in principal.privileges or "SELECT" in principal.privileges:
             own = tuple(sorted(principal.privileges - {GRANT_OPTION}))

@@ -49,7 +49,11 @@ class Session:
             with beside._errors():  # noqa: SLF001  one engine, in two files
                 cursor = beside._connect().cursor(import_module("pymysql.cursors").SSCursor)  # noqa: SLF001
                 cursor.execute(statement, tuple(arguments) or None)
-                yield from iter(cursor.fetchone, None)
+                try:
+                    yield from iter(cursor.fetchone, None)
+                finally:
+                    # Or the driver reads on, from a connection that is closed, when the reader stopped early.
+                    cursor._result.unbuffered_active = False  # noqa: SLF001
         finally:
             beside.close()
 

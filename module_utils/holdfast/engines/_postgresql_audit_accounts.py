@@ -23,7 +23,7 @@ _OWNED = """
 """
 _CONNECTED = """
     SELECT DISTINCT usesysid::bigint, now() FROM pg_stat_activity
-     WHERE usesysid IS NOT NULL AND pid <> pg_backend_pid()
+     WHERE backend_type IN ('client backend', 'walsender') AND usesysid IS NOT NULL AND pid <> pg_backend_pid()
 """
 _NOT_KEPT = "PostgreSQL does not keep when a role was made"
 _PINNED = "PostgreSQL does not record what the role of initdb owns"

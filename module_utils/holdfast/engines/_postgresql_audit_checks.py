@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..audit.model import Check, Finding, Severity
-from ..errors import Unsupported
+from ..errors import HoldfastError, Unsupported
 from . import _postgresql_audit_files as files
 from ._postgresql_audit_checks_accounts import ACCOUNTS
 from ._postgresql_audit_checks_host import HOST
@@ -80,7 +80,11 @@ def _replication(engine: PostgreSQL, check: Check) -> Iterable[Finding]:
 
 def weak_mode(conninfo: str) -> str:
     """What is wrong with how a connection string checks the other end, or nothing. Says nothing else of the string."""
-    parsed = driver("psycopg2.extensions").parse_dsn(conninfo)
+    try:
+        parsed = driver("psycopg2.extensions").parse_dsn(conninfo)
+    except driver("psycopg2").Error:
+        # Its message would show a piece of the string, which can be the password.
+        raise HoldfastError("a connection string cannot be read", remedy="Correct it where it is set") from None
     host = parsed.get("host", "")
     if host.startswith("/") or (not host and not parsed.get("hostaddr")):
         return ""

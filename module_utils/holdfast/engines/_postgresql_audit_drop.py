@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..audit.model import Action, Step
 from ..errors import Refused
 from . import _postgresql_audit_objects as objects
-from ._postgresql_audit_grants import Entry, Member, dependent, entries_of, give, membership, role_name, target
+from ._postgresql_audit_defaults import defaults
+from ._postgresql_audit_grants import Entry, Member, dependent, entries_of, give, membership
 from ._postgresql_audit_sql import databases, reading, version
 from ._postgresql_session import Session, literal, quoted
 
@@ -31,7 +33,12 @@ _OWNED = """
                           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                           AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) ORDER BY 1, 2
 """
-_GRANTED = "SELECT * FROM ({grants}) g WHERE grantee = (SELECT oid::bigint FROM pg_roles WHERE rolname = %s)"
+_GRANTED = "SELECT * FROM ({grants}) g WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = %s)"
+# The new owner's own grants become one with its ownership, and would not be there when that is taken back.
+_SWALLOWED = """
+    SELECT * FROM ({grants}) g WHERE owner = (SELECT oid FROM pg_roles WHERE rolname = %s)
+       AND grantee = (SELECT oid FROM pg_roles WHERE rolname = %s)
+"""
 _POLICIES = """
     SELECT count(*) FROM pg_policy WHERE (SELECT oid FROM pg_roles WHERE rolname = %s) = ANY (polroles)
 """
@@ -92,13 +99,20 @@ def drop(engine: PostgreSQL, name: str, reassign: str | None) -> Sequence[Step]:
     return (*steps, last)
 
 
+def listed(value: str) -> str:
+    """The value of a setting that is a list of names, each an identifier again: what is stored can be anything."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', value)
+    names = [inside.replace('""', '"') or bare.lower() for inside, bare in found]
+    return ", ".join(quoted(name) for name in names if name) or "''"
+
+
 def _role_step(seen: Session, name: str) -> Step:
     words, password = seen.row(_ROLE, (name,))
     undo = [f"CREATE ROLE {quoted(name)} {words}"]
     undo += [membership(Member(*row)) for row in seen.rows(_MEMBERS, (name, name))]
     for database, setting, value in seen.rows(_SETTINGS, (name,)):
         within = f" IN DATABASE {quoted(database)}" if database else ""
-        shown = value if setting in _LISTS else literal(value)
+        shown = listed(value) if setting in _LISTS else literal(value)
         undo.append(f"ALTER ROLE {quoted(name)}{within} SET {quoted(setting)} TO {shown}")
     lost = f"the password of {name} cannot be brought back: set it anew" if password else ""
     return Step(Action.DROP, name, f"{name} is dropped", (f"DROP ROLE {quoted(name)}",), tuple(undo), irreversible=lost)
@@ -116,8 +130,11 @@ def _database_step(engine: PostgreSQL, database: str, name: str, reassign: str |
             undo.append(f"ALTER {_WORDS.get(kind, kind.upper())} {identity} OWNER TO {quoted(name)}")
         sources = (objects.shared(version(seen)), objects.local()) if shared else (objects.local(),)
         for source in sources:
-            for row in seen.rows(_GRANTED.format(grants=objects.grants(source)).replace("%'", "%%'"), (name,)):
+            text = objects.grants(source).replace("%", "%%")
+            for row in seen.rows(_GRANTED.format(grants=text), (name,)):
                 undo += _given_back(seen, name, row)
+            for row in seen.rows(_SWALLOWED.format(grants=text), (name, reassign or "")):
+                undo += _given_back(seen, reassign or "", row)
         undo += _defaults(seen, name)
         policies = int(seen.row(_POLICIES, (name,))[0])
     if policies:
@@ -130,23 +147,13 @@ def _database_step(engine: PostgreSQL, database: str, name: str, reassign: str |
 
 
 def _given_back(seen: Session, name: str, row: Sequence[Any]) -> list[str]:
-    _, privilege, kind, thing, _, _, _, _ = row
+    _, privilege, kind, thing, *_ = row
     entries = entries_of(seen, kind, thing)
     own = [entry for entry in entries if (entry.grantee, entry.privilege) == (name, privilege)]
-    what, on = target(kind, thing, privilege)
     hangs: list[Entry] = dependent(entries, name, privilege)
-    return [statement for entry in (*own, *hangs) for statement in give(entry, what, on)]
+    return [give(entry, kind, thing) for entry in (*own, *hangs)]
 
 
 def _defaults(seen: Session, name: str) -> list[str]:
     """What DROP OWNED takes of default privileges: those of the role, and those that name it."""
-    found = []
-    for grantee, privilege, kind, _, grantable, role, schema in seen.rows(objects.DEFAULTS):
-        (to,) = seen.row("SELECT coalesce((SELECT rolname FROM pg_roles WHERE oid = %s), 'PUBLIC')", (grantee,))
-        if name in (role, to):
-            within = f" IN SCHEMA {quoted(schema)}" if schema else ""
-            option = " WITH GRANT OPTION" if grantable else ""
-            on = kind.partition(" ")[2].upper()
-            statement = f"GRANT {privilege} ON {on} TO {role_name(to)}{option}"
-            found.append(f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(role)}{within} {statement}")
-    return found
+    return [entry.statement("GRANT") for entry in defaults(seen) if name in (entry.role, entry.grantee)]

@@ -122,7 +122,7 @@ def escalations(engine: PostgreSQL) -> Sequence[Escalation]:
 
 def _own(role: Role) -> Iterator[Power]:
     if role.superuser:
-        yield Power(SUPERUSER, f"becomes {role.name}, which is a superuser")
+        yield Power(SUPERUSER, "is a superuser")
     if role.system and role.name in _POWERS:
         reaches, sentence = _POWERS[role.name]
         yield Power(reaches, sentence)
@@ -147,7 +147,8 @@ def _paths(roles: Roles, powers: Mapping[int, Sequence[Power]], *, handing_out: 
             continue
         told: set[Power] = set()
         for oid, steps, becomes in _walk(roles, role, handing_out):
-            for power in powers.get(oid, ()):
+            # What else a superuser has adds nothing.
+            for power in _own(roles.by_oid[oid]) if roles.by_oid[oid].superuser else powers.get(oid, ()):
                 # Nobody inherits what superusers may: one has to become it, or to log in as it.
                 if power not in told and _given(roles.by_oid[oid], power, steps, becomes):
                     told.add(power)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..audit.model import PUBLIC, Action, Step
 from ..errors import InvalidInput
 from . import _postgresql_audit_objects as objects
+from ._postgresql_audit_defaults import revoke_default
 from ._postgresql_audit_sql import reading, version
-from ._postgresql_session import Session, quoted
+from ._postgresql_session import Session, literal, quoted
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -64,16 +65,64 @@ def target(kind: str, name: str, privilege: str) -> tuple[str, str]:
     """What is granted on what, in the words of GRANT: the name is one that the catalog gave."""
     word = _WORDS.get(kind, kind.upper())
     if kind == "column":
-        relation, _, column = name.partition(" (") if name.count(" (") == 1 else name.rpartition(" (")
-        return f"{privilege} ({column[:-1]})", f"TABLE {relation}"
+        relation, column = _column(name)
+        return f"{privilege} ({column})", f"TABLE {relation}"
     return privilege, f"{word} {name}"
 
 
-def as_role(grantor: str | None, statement: str) -> tuple[str, ...]:
-    """A statement in the name of another: what is taken back, the one who gave it takes back."""
-    if grantor is None:
-        return (statement,)
-    return (f"SET ROLE {quoted(grantor)}", statement, "RESET ROLE")
+def as_grantor(grantor: str, kind: str, name: str, privilege: str, statement: str) -> str:
+    """A statement in the name of who gave a right, as the server takes it back from nobody else.
+
+    It is left out where the grantor no longer may: what it gave went with its own right then, and comes back with it.
+    """
+    unit = f"SET LOCAL ROLE {quoted(grantor)}; {statement}; RESET ROLE;"
+    may = _may(grantor, kind, name, privilege)
+    body = f"IF {may} THEN {unit} END IF;" if may else unit
+    tag = "$holdfast$"
+    while tag in body:  # a name that somebody chose would else end the block, and go on as the administrator
+        tag = f"${tag[1:-1]}_$"
+    return f"DO {tag}BEGIN {body} END{tag}"
+
+
+_FUNCTIONS = {
+    **dict.fromkeys(("table", "view", "materialized view", "foreign table"), "table"),
+    "routine": "function",
+    "domain": "type",
+    "type": "type",
+    "sequence": "sequence",
+    "schema": "schema",
+    "database": "database",
+    "language": "language",
+    "tablespace": "tablespace",
+    "foreign server": "server",
+    "foreign data wrapper": "foreign_data_wrapper",
+    "parameter": "parameter",
+    "column": "column",
+}
+_RAW = {"schema", "database", "language", "tablespace", "foreign server", "foreign data wrapper"}
+
+
+def _may(grantor: str, kind: str, name: str, privilege: str) -> str:
+    """A condition that the grantor may still hand the right on; empty where the server has no function for it."""
+    if kind not in _FUNCTIONS:
+        return ""
+    given = [literal(grantor)]
+    if kind == "column":
+        relation, column = _column(name)
+        given += [literal(relation), literal(_unquoted(column))]
+    else:
+        given.append(literal(_unquoted(name) if kind in _RAW else name))
+    given.append(literal(f"{privilege} WITH GRANT OPTION"))
+    return f"has_{_FUNCTIONS[kind]}_privilege({', '.join(given)})"
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _column(name: str) -> tuple[str, str]:
+    relation, _, column = name.partition(" (") if name.count(" (") == 1 else name.rpartition(" (")
+    return relation, column[:-1]
 
 
 def _given(details: dict[str, Any], account: str) -> tuple[str, str, str, str]:
@@ -87,11 +136,11 @@ def _given(details: dict[str, Any], account: str) -> tuple[str, str, str, str]:
     privilege, kind = str(details["privilege"]).upper(), str(details["kind"])
     if privilege not in _PRIVILEGES:
         raise InvalidInput(f"{privilege} is no privilege that can be granted", where=account)
-    if kind.startswith("future ") or kind in ("server", "operating system"):
+    if kind in ("server", "operating system"):
         raise InvalidInput(
             f"a right of kind {kind!r} is no grant on an object",
             where=account,
-            remedy="Name the role or the attribute; default privileges take ALTER DEFAULT PRIVILEGES by hand",
+            remedy="Name the role or the attribute that it comes from",
         )
     return privilege, kind, str(details["object"]), str(details.get("database") or "postgres")
 
@@ -123,6 +172,8 @@ def revoke_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> S
     """Take a right from an account, and what others have from it through this account."""
     privilege, kind, name, database = _given(details, account)
     with reading(engine, database) as seen:
+        if kind.startswith("future "):
+            return revoke_default(seen, account, (privilege, kind, name), database)
         _must_be_there(seen, kind, name, f"{engine.where}, database {database}")
         entries = entries_of(seen, kind, name)
     own = [entry for entry in entries if entry.grantee == account and entry.privilege == privilege]
@@ -131,23 +182,21 @@ def revoke_right(engine: PostgreSQL, account: str, details: dict[str, Any]) -> S
     hangs = dependent(entries, account, privilege) if any(entry.grantable for entry in own) else []
     what, on = target(kind, name, privilege)
     statements: list[str] = []
-    undo: list[str] = []
     for entry in own:
-        grantor = entry.grantor if entry.foreign else None
-        cascade = " CASCADE" if hangs else ""
-        statements += as_role(grantor, f"REVOKE {what} ON {on} FROM {role_name(account)}{cascade}")
-        undo += give(entry, what, on)
-    for entry in hangs:
-        undo += give(entry, what, on)
+        statement = f"REVOKE {what} ON {on} FROM {role_name(account)}{' CASCADE' if hangs else ''}"
+        statements.append(as_grantor(entry.grantor, kind, name, privilege, statement) if entry.foreign else statement)
+    undo = [give(entry, kind, name) for entry in (*own, *hangs)]
     others = through({entry.grantee for entry in hangs})
     sentence = f"{privilege} on {kind} {name} is taken from {account}{others}"
     return (Step(Action.REVOKE, account, sentence, tuple(statements), tuple(undo), database),)
 
 
-def give(entry: Entry, what: str, on: str) -> tuple[str, ...]:
+def give(entry: Entry, kind: str, name: str) -> str:
+    """The statement that makes an entry as it is."""
+    what, on = target(kind, name, entry.privilege)
     option = " WITH GRANT OPTION" if entry.grantable else ""
-    grantor = entry.grantor if entry.foreign else None
-    return as_role(grantor, f"GRANT {what} ON {on} TO {role_name(entry.grantee)}{option}")
+    statement = f"GRANT {what} ON {on} TO {role_name(entry.grantee)}{option}"
+    return as_grantor(entry.grantor, kind, name, entry.privilege, statement) if entry.foreign else statement
 
 
 def dependent(entries: Sequence[Entry], grantor: str, privilege: str) -> list[Entry]:

@@ -28,9 +28,9 @@ _POWER = re.compile(
     r"(?:^|;)\s*(?:"
     r"GRANT\b|REVOKE\b|(?:CREATE|ALTER|DROP)\s+(?:ROLE|USER|GROUP|POLICY|EXTENSION)\b|ALTER\s+DEFAULT\s+PRIVILEGES\b"
     r"|REASSIGN\s+OWNED\b|DROP\s+OWNED\b|ALTER\s+SYSTEM\b|ALTER\b[^;]*\bOWNER\s+TO\b"
-    r"|(?:CREATE|ALTER)\b[^;]*\bSECURITY\s+DEFINER\b|ALTER\b[^;]*\bROW\s+LEVEL\s+SECURITY\b"
+    r"|(?:CREATE|ALTER)\b.*\bSECURITY\s+DEFINER\b|ALTER\b[^;]*\bROW\s+LEVEL\s+SECURITY\b"
     r"|(?:CREATE|ALTER)\b[^;]*\bLANGUAGE\s+'?\"?\w+u\b"
-    r"|DO\b[^;]*\b(?:GRANT|REVOKE|ROLE|USER)\b)",
+    r"|DO\b.*\b(?:GRANT|REVOKE|ROLE|USER)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _TOKEN = re.compile(

@@ -6,9 +6,10 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import IO, TYPE_CHECKING, Any, Callable
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .postgresql import PostgreSQL
 
 _HEAD = 1024
+_LOGIN = b"connection authorized"
+_BEGIN = 20  # lines, of which one says when
+_RECORD = re.compile(rb"\d{4}-\d\d-\d\d \d\d:")
 _RECENT = 16 << 20  # bytes of log that are looked through for logins
 _SETTINGS = """
     SELECT current_setting('log_destination'), current_setting('log_line_prefix'), current_setting('log_timezone'),
@@ -70,25 +74,35 @@ def of_form(paths: Sequence[str], ending: str) -> list[str]:
 
 
 class Tail:
-    """The whole lines of a file from an offset on, and where they end. In the csv form a line can go over several."""
+    """The whole lines of a file from an offset on, and where they end. In the csv form a line can go over several.
 
-    def __init__(self, path: str, offset: int = 0, *, ending: str = "") -> None:
-        self._path, self._csv = path, ending == ".csv"
+    With ``only``, some lines at the begin and those that hold it: what is looked for is told from the rest before it
+    is taken apart. The offset can then be amid a line.
+    """
+
+    def __init__(self, path: str, offset: int = 0, *, ending: str = "", only: bytes = b"") -> None:
+        self._path, self._csv, self._only = path, ending == ".csv", only
         self.end = offset
 
     def __iter__(self) -> Iterator[str]:
         with _opened(self._path) as handle:
             handle.seek(self.end)
-            held = b""
+            held, begin = b"", _BEGIN
+            amid = bool(self._csv and self._only and self.end)
             for raw in handle:
+                if amid and not _RECORD.match(raw):
+                    self.end += len(raw)
+                    continue
+                amid = False
                 held += raw
                 if not raw.endswith(b"\n"):
                     return  # being written
                 if self._csv and held.count(b'"') % 2:
                     continue
                 self.end += len(held)
-                yield held.decode("utf-8", "replace")
-                held = b""
+                if begin > 0 or self._only in held:
+                    yield held.decode("utf-8", "replace")
+                held, begin = b"", begin - 1
 
     def position(self) -> str:
         """What finds the place again: how the file begins, not its name, which rotation changes."""
@@ -113,7 +127,7 @@ def place(paths: Sequence[str], since: str) -> tuple[int, int] | None:
 
 
 def observed(engine: PostgreSQL, since: str) -> tuple[list[Mapping[str, Any]], str]:
-    """See the protocol. A ``gap`` is in the first entry where log after the position is gone."""
+    """See the protocol. The first entry is a ``gap`` where log after the position is gone."""
     with reading(engine) as seen:
         how = form(seen, engine.name)
         if not how.statements:
@@ -129,7 +143,7 @@ def observed(engine: PostgreSQL, since: str) -> tuple[list[Mapping[str, Any]], s
     found: list[dict[str, Any]] = []
     begin = place(paths, since) if since else (0, 0)
     if begin is None:
-        found.append(_gap(paths[0]))
+        found.append(_gap())
     first, offset = begin or (0, 0)
     position = since
     for index in range(first, len(paths)):
@@ -158,7 +172,7 @@ def logins(engine: PostgreSQL) -> tuple[dict[str, datetime], str]:
             break
         size = _size(path)
         begins, left = max(0, size - left), left - size
-        for line in how.lines(iter(Tail(path, begins, ending=how.ending))):
+        for line in how.lines(iter(Tail(path, begins, ending=how.ending, only=_LOGIN))):
             if line.time is None:
                 continue
             oldest = min(oldest or line.time, line.time)
@@ -174,8 +188,7 @@ def _acts(lines: Iterator[text.Line]) -> list[dict[str, Any]]:
     for line in lines:
         statement = text.act(line)
         if statement is not None:
-            time = line.time.isoformat() if line.time else ""
-            entry = {"time": time, "account": line.account, "statement": statement}
+            entry = {"time": line.time, "account": line.account, "statement": statement}
             found.append(entry)
             open_acts[line.process] = entry
         elif line.severity == "LOG":
@@ -185,10 +198,9 @@ def _acts(lines: Iterator[text.Line]) -> list[dict[str, Any]]:
     return found
 
 
-def _gap(oldest: str) -> dict[str, Any]:
-    begins = datetime.fromtimestamp(os.stat(oldest).st_mtime, timezone.utc)
+def _gap() -> dict[str, Any]:
     text_ = "the log that followed the position is no longer there; what happened in it is not known"
-    return {"time": begins.isoformat(), "account": "", "statement": "", "gap": text_}
+    return {"time": None, "account": "", "statement": text_, "gap": True}
 
 
 def _opened(path: str) -> IO[bytes]:

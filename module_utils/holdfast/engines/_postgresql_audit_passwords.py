@@ -16,7 +16,7 @@ from dataclasses import dataclass
 _SCRAM = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 _MD5 = re.compile(r"md5[0-9a-f]{32}")
 _INSTALLATION = ("postgres", "password", "changeme", "secret", "admin", "123456")
-# Hashes of all trials together: 1,000 of the usual 4,096 take a second and a half of one processor.
+# Hashes of all trials together: 1,000 of the usual 4,096 take a second and a half of one processor at most.
 ROUNDS = 1000 * 4096
 _FORMS = 6  # of a name
 

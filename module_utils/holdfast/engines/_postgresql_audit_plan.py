@@ -56,6 +56,8 @@ def plan(engine: PostgreSQL, action: Action, account: str, details: dict[str, An
         if action is Action.CREATE:
             return _create(roles, account, details)
         role = _known(roles, account, engine.where)
+        if account == PUBLIC and "privilege" not in details:
+            raise InvalidInput("PUBLIC is no account: it has privileges only", where=engine.where)
         if action is Action.LOCK:
             return _lock(role)
         if action is Action.EXPIRE:

@@ -1,6 +1,6 @@
 """Runs on a database host as the owner of the server: puts one question to the auditor of the runner.
 
-Arguments: instance, directory of the socket, method. Its arguments come as JSON on standard input, the answer leaves so.
+Arguments: instance, directory of the socket, method. Those of the method come as JSON, and the answer goes as JSON.
 """
 
 from __future__ import annotations
@@ -32,19 +32,11 @@ def _planned(subject: Any, action: str, account: str, **details: Any) -> list[An
 
 
 def _change(subject: Any, steps: list[dict[str, Any]]) -> None:
-    subject.change(
-        [
-            Step(
-                **{
-                    **step,
-                    "action": Action(step["action"]),
-                    "statements": tuple(step["statements"]),
-                    "undo": tuple(step["undo"]),
-                }
-            )
-            for step in steps
-        ]
-    )
+    lists = ("statements", "undo")
+    typed = [
+        {**step, "action": Action(step["action"]), **{name: tuple(step[name]) for name in lists}} for step in steps
+    ]
+    subject.change([Step(**step) for step in typed])
 
 
 METHODS = {

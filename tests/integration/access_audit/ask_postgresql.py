@@ -1,6 +1,6 @@
 """Asks the auditor of PostgreSQL on a database host, as the owner of the data. Runs there; nothing of a test is in it.
 
-Arguments: the archive with the package, the port, and a JSON list: what to call, and with what.
+Arguments: the archive with the package, the port, a JSON list (what to call, and with what), and the account.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from holdfast.errors import HoldfastError, Unsupported
 from holdfast.model import Instance, Keep, Retention, ServiceLevel
 
 
-def instance(port):
+def instance(port, account="postgres"):
     keep = Keep(count=1)
     retention = Retention(keep, keep, keep, timedelta(days=7), keep, keep)
     level = ServiceLevel("standard", timedelta(minutes=15), timedelta(hours=1), retention, {})
-    return Instance("audited", "postgresql", port, level, (), "postgres", "/nonexistent")
+    return Instance("audited", "postgresql", port, level, (), account, "/nonexistent")
 
 
 def plain(value):
@@ -78,7 +78,7 @@ def measure(asked):
 
 
 def main():
-    asked = auditor(PostgreSQL(instance(int(sys.argv[2]))))
+    asked = auditor(PostgreSQL(instance(int(sys.argv[2]), *sys.argv[4:])))
     what, *rest = json.loads(sys.argv[3])
     try:
         if what == "checks":

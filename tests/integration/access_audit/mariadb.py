@@ -35,8 +35,8 @@ class Second:
     def sql(self, statements: str, *, user: str = "root", password: str = "", code: int | None = 0) -> str:
         """Run statements; rows are lines, columns are divided by tabs."""
         login = f"--user={user}" + (f" --password={password}" if password else "")
-        command = f"mariadb --no-defaults {login} --socket={self.place}/mysqld.sock -NB {{}} <<'EOF'\n{statements}\nEOF"
-        return self.database.run(command.format("--force" if code is None else ""), code=code).rstrip("\n")
+        options = f"{login} --socket={self.place}/mysqld.sock -NB{' --force' if code is None else ''}"
+        return self.database.run(f"mariadb --no-defaults {options} <<'EOF'\n{statements}\nEOF", code=code).rstrip("\n")
 
     def ask(self, method: str, *args: Any, **details: Any) -> Any:
         """What the auditor answers."""
@@ -93,12 +93,14 @@ CREATE USER locked@localhost IDENTIFIED BY 'locked' ACCOUNT LOCK;
 CREATE USER files@localhost IDENTIFIED VIA unix_socket; GRANT FILE ON *.* TO files@localhost;
 CREATE USER super@localhost IDENTIFIED VIA unix_socket; GRANT SUPER ON *.* TO super@localhost;
 CREATE USER everything@localhost IDENTIFIED VIA unix_socket; GRANT ALL PRIVILEGES ON *.* TO everything@localhost;
-CREATE USER makes_users@localhost IDENTIFIED VIA unix_socket; GRANT CREATE USER, PROCESS ON *.* TO makes_users@localhost;
+CREATE USER makes_users@localhost IDENTIFIED VIA unix_socket;
+GRANT CREATE USER, PROCESS ON *.* TO makes_users@localhost;
 CREATE USER hands_on@localhost IDENTIFIED VIA unix_socket;
 GRANT SELECT ON shop.* TO hands_on@localhost WITH GRANT OPTION;
 GRANT SELECT ON shop.bills TO hands_on@localhost WITH GRANT OPTION;
 CREATE USER looks@localhost IDENTIFIED VIA unix_socket;
-GRANT SELECT (Host), UPDATE (Priv) ON mysql.global_priv TO looks@localhost; GRANT SELECT ON mysql.help_topic TO looks@localhost;
+GRANT SELECT (Host), UPDATE (Priv) ON mysql.global_priv TO looks@localhost;
+GRANT SELECT ON mysql.help_topic TO looks@localhost;
 CREATE USER writes@localhost IDENTIFIED VIA unix_socket; GRANT INSERT ON mysql.* TO writes@localhost;
 CREATE USER all_rows@localhost IDENTIFIED VIA unix_socket; GRANT SELECT, UPDATE ON *.* TO all_rows@localhost;
 CREATE USER plain@'192.168.0.%' IDENTIFIED VIA ed25519 USING PASSWORD('{SECRET}');

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.access_audit.mariadb import FLAWS, ROLES, SECRET, Second, flawed
+from tests.integration.access_audit.mariadb import ROLES, SECRET, Second, flawed
 from tests.integration.fleet import Fleet, together
 
 # What is true of a server that was just installed, on both versions. None is a fault of the checks.
@@ -32,7 +32,12 @@ EXPECTED = {
     "MY02": ["anywhere@%:"],
     "MY03": ["root@10.0.0.1:"],
     "MY04": ["empty@localhost:", "second@localhost:"],
-    "MY05": ["own_key@localhost: its password is made of its own name", "own_name@localhost:", "trivial@localhost:"],
+    "MY05": [
+        "ancient@localhost: not tested",
+        "own_key@localhost: its password is made of its own name",
+        "own_name@localhost:",
+        "trivial@localhost:",
+    ],
     "MY06": ["ancient@localhost: 16 digits", "sha1@localhost:"],
     "MY07": ["files@localhost: FILE"],
     "MY08": ["everything@localhost: ALL PRIVILEGES", "super@localhost: SUPER", "sets_user@localhost: SET USER"],
@@ -57,7 +62,10 @@ EXPECTED = {
         "view shop.totals: runs as gone@localhost, which is not there",
         "event shop.nightly: runs as gone@localhost",
     ],
-    "MY26": ["on_duty@localhost: FILE through operator; SHUTDOWN through operator", "wakes@localhost: BINLOG ADMIN"],
+    "MY26": [
+        "on_duty@localhost: FILE through operator; SHUTDOWN through operator",
+        "wakes@localhost: ALL PRIVILEGES through dba",
+    ],
     "MY27": ["mode 0755"],
     "MY28": ["key.pem: mode 0644"],
     "MY29": ["[client] password"],
@@ -111,7 +119,7 @@ def test_every_flaw_is_found(spoiled: list[Second]) -> None:
         for id_, expected in EXPECTED.items():
             for text in expected:
                 assert any(text in row for row in found[id_]), (id_, text, found[id_])
-        for id_, count in (("MY01", 1), ("MY03", 1), ("MY05", 3), ("MY06", 3), ("MY07", 1), ("MY11", 2), ("MY36", 1)):
+        for id_, count in (("MY01", 1), ("MY03", 1), ("MY05", 4), ("MY06", 3), ("MY07", 1), ("MY11", 2), ("MY36", 1)):
             assert len(found[id_]) == count, (id_, found[id_])
         assert not any("locked@localhost" in row for id_ in ("MY04", "MY05", "MY06") for row in found[id_])
         assert SECRET not in str(found)
@@ -176,11 +184,18 @@ def test_every_path_to_more_power_is_told(spoiled: list[Second]) -> None:
     def check(server: Second) -> None:
         found = server.ask("escalations")
         paths = {(item["account"], item["reaches"]) for item in found}
-        superuser = ("makes_users", "writes", "looks", "all_rows", "acts", "caller", "sets_user", "wakes")
+        superuser = ("makes_users", "writes", "looks", "all_rows", "caller", "sets_user", "wakes")
         assert {(f"{name}@localhost", "superuser") for name in superuser} <= paths
         system = {("files@localhost", "operating system"), ("super@localhost", "operating system")}
         assert system | {("on_duty@localhost", "operating system")} <= paths
-        quiet = ("hands_on@localhost", "column_only@localhost", "everything@localhost", "locked@localhost", "PUBLIC")
+        quiet = (
+            "hands_on@localhost",
+            "column_only@localhost",
+            "everything@localhost",
+            "locked@localhost",
+            "PUBLIC",
+            "acts@localhost",
+        )
         assert not [item for item in found if item["account"] in quiet]
         (caller,) = (item for item in found if item["account"] == "caller@localhost")
         assert "builds statements" in caller["steps"][-1]
@@ -201,6 +216,24 @@ def test_an_audit_changes_nothing(spoiled: list[Second]) -> None:
         assert re.sub(r"Com_set_option\t\d+", "", server.sql(count)) == re.sub(r"Com_set_option\t\d+", "", before)
 
     together(check, *spoiled)
+
+
+def test_a_catalog_that_cannot_be_read_is_an_error_and_no_pass(spoiled: list[Second]) -> None:
+    server = spoiled[1]
+    server.sql("RENAME TABLE mysql.func TO mysql.func_away")
+    found = server.ask("findings")
+    server.sql("RENAME TABLE mysql.func_away TO mysql.func")
+    assert found["error"]["code"] == "command-failed"
+    assert "mysql.func" in found["error"]["what"]
+
+
+def test_the_accounts_of_a_replica_are_left_to_its_primary(spoiled: list[Second]) -> None:
+    server = spoiled[0]
+    server.sql("SET GLOBAL read_only = ON")
+    refused = server.ask("plan", "lock", "sha1@localhost")
+    server.sql("SET GLOBAL read_only = OFF")
+    assert refused["error"]["code"] == "refused"
+    assert "primary" in refused["error"]["what"]
 
 
 ACTIONS = [
@@ -233,7 +266,7 @@ SET DEFAULT ROLE operator FOR `vic'tim`@localhost;
 
 
 def _state(server: Second) -> str:
-    """Everything about accounts and rights, in any order; the server writes JSON with and without spaces."""
+    """Everything about accounts and rights, in any order, whichever way the server writes what means the same."""
     tables = ("db", "tables_priv", "columns_priv", "procs_priv", "roles_mapping", "proxies_priv")
     names = "grantor|timestamp"
     columns = server.sql(
@@ -244,14 +277,15 @@ def _state(server: Second) -> str:
         f"SELECT {line.split(chr(9))[1]} FROM mysql.{line.split(chr(9))[0]};" for line in columns.split("\n")
     )
     rows = server.sql(read + "SELECT User, Host, json_compact(Priv) FROM mysql.global_priv").split("\n")
-    return "\n".join(sorted(re.sub(r'"version_id":\d+,', "", row) for row in rows))
+    return "\n".join(sorted(re.sub(r'"version_id":\d+,|,"account_locked":false', "", row) for row in rows))
 
 
 def test_an_undo_undoes(vanilla: list[Second]) -> None:
     def check(server: Second) -> None:
         account = "vic'tim@localhost"
         server.sql(
-            "INSTALL SONAME 'auth_ed25519'; CREATE DATABASE shop; CREATE TABLE shop.bills (id INT, total INT, note TEXT);"
+            "INSTALL SONAME 'auth_ed25519'; CREATE DATABASE shop;"
+            "CREATE TABLE shop.bills (id INT, total INT, note TEXT);"
             "CREATE FUNCTION shop.twice(n INT) RETURNS INT RETURN 2 * n;" + ROLES + VICTIM
         )
         before = _state(server)
@@ -262,7 +296,8 @@ def test_an_undo_undoes(vanilla: list[Second]) -> None:
             assert "IDENTIFIED VIA ed25519" not in str(steps)
             assert server.change(steps) is None, (action, details)
             assert _state(server) != before, (action, details)
-            assert server.plan(action, account, **details) == [] or action == "drop" or "expire" in action
+            if action != "drop":
+                assert server.plan(action, account, **details) == [], (action, details)
             server.undo(steps)
             after = _state(server)
             if action == "drop":
@@ -292,7 +327,8 @@ def test_a_role_comes_back_with_its_members(vanilla: list[Second]) -> None:
             assert not steps[0]["irreversible"]
             assert server.change(steps) is None
             server.undo(steps)
-            assert _state(server) == before, role
+            age = re.compile(r'"password_last_changed":\d+')  # that of an account without a password means nothing
+            assert age.sub("", _state(server)) == age.sub("", before), role
         server.sql("DROP USER holds@localhost; DROP ROLE inner_role, outer_role")
 
     together(check, *vanilla)
@@ -342,10 +378,12 @@ def test_grants_are_seen_in_the_audit_log_across_rotation(vanilla: list[Second])
             "INSTALL SONAME 'server_audit'; SET GLOBAL server_audit_file_rotations = 3;"
             "SET GLOBAL server_audit_events = 'CONNECT,QUERY'; SET GLOBAL server_audit_logging = ON"
         )
-        server.sql(f"CREATE USER seen@localhost IDENTIFIED BY '{SECRET}'; SELECT 1; GRANT SELECT ON shop.* TO nobody@x")
+        server.sql(f"CREATE USER seen@localhost IDENTIFIED BY '{SECRET}'; SELECT 1")
+        server.sql("GRANT SELECT ON shop.* TO nobody@x", code=None)  # fails: there is none
         rows, position = server.ask("observed", "")
-        assert [row["statement"] for row in rows] == ["CREATE USER seen@localhost IDENTIFIED BY '…'"] or rows
-        assert rows[-1]["account"] == "root@localhost"
+        (row,) = rows
+        assert row["statement"].startswith("CREATE USER seen@localhost IDENTIFIED BY ")
+        assert row["account"] == "root@localhost"
         assert SECRET not in str(rows)
         server.sql("GRANT SELECT ON shop.* TO seen@localhost; SET GLOBAL server_audit_file_rotate_now = ON")
         server.sql("REVOKE SELECT ON shop.* FROM seen@localhost")
@@ -385,4 +423,3 @@ def test_grants_are_seen_in_the_general_log(vanilla: list[Second]) -> None:
 
 def test_the_flaws_are_as_many_as_the_checks() -> None:
     assert len(EXPECTED) == 35
-    assert "IDENTIFIED" in FLAWS

@@ -18,6 +18,7 @@ import pytest
 from ansible.module_utils.holdfast.audit.model import FRAMEWORKS, Action, Severity, Step
 from ansible.module_utils.holdfast.engines import _postgresql_audit_log as log
 from ansible.module_utils.holdfast.engines._postgresql_audit_checks import CHECKS
+from ansible.module_utils.holdfast.engines._postgresql_audit_drop import listed
 from ansible.module_utils.holdfast.engines._postgresql_audit_escalation import Power, _paths
 from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     Entry,
@@ -82,14 +83,15 @@ def test_password_that_the_name_gives_away(account: str, password: str, given_aw
     assert (account in try_all({account: verifier}).given_away) == given_away
 
 
-def test_a_known_verifier() -> None:
-    """Of the password foo, as PostgreSQL's own tests have it."""
-    known = (
-        "SCRAM-SHA-256$4096:w4gkaXhnTvXrOeSaV0/x4g==$zNFnjYDbs2QzOJzqhqmOBSMVtIfLmSrTx1dEv/C0e9U="
-        ":Xrt1qmDtZNYTaCxHzdeH+aMWXqZYzTqkOIDRDH4W3o8="
+def test_a_verifier_that_a_server_made() -> None:
+    """PostgreSQL 17 made it of the password foo."""
+    made = (
+        "SCRAM-SHA-256$4096:cTMuhDnKwr3ejicsvewiIw==$pf639c6ye5WQxvAObKfphsoDJrbGNGQ1tUn/sBGz0zM="
+        ":2LAlRsA2xB27o4yF4Htj7pm0AE1nZtwpYdBIqI1l70Y="
     )
-    assert readable(known)
-    assert not matches(known, "x", "bar")
+    assert readable(made)
+    assert matches(made, "x", "foo")
+    assert not matches(made, "x", "bar")
 
 
 def test_trials_have_a_limit_and_what_was_left_out_is_said() -> None:
@@ -164,24 +166,28 @@ def test_a_superuser_by_membership(membership_: Held, chain: tuple[str, ...] | N
 
 def steps_of(memberships: list[Held], roles: list[Role] | None = None, *, before_16: bool = False) -> list[str]:
     known = Roles(roles or ROLES, memberships)
-    powers = {4569: [Power("operating system", "runs programs")], 103: [Power("superuser", "becomes dba")]}
+    powers = {4569: [Power("operating system", "runs programs")], 103: [Power("superuser", "owns something")]}
     return [" / ".join(item.steps) for item in _paths(known, powers, handing_out=before_16)]
 
 
 def test_paths_to_more_power() -> None:
     assert steps_of([]) == []
     assert steps_of([held(101, 100), held(4569, 101)]) == [
-        "ann is a member of team / team is a member of pg_execute_server_program"
-        " / pg_execute_server_program runs programs"
+        (
+            "ann is a member of team / team is a member of pg_execute_server_program"
+            " / pg_execute_server_program runs programs"
+        )
     ]
     by_admin = steps_of([held(4569, 100, admin=True, inherits=False, becomes=False)])
     assert by_admin == [
-        "ann has the admin option of pg_execute_server_program and grants it to itself"
-        " / pg_execute_server_program runs programs"
+        (
+            "ann has the admin option of pg_execute_server_program and grants it to itself"
+            " / pg_execute_server_program runs programs"
+        )
     ]
     assert steps_of([held(103, 100, admin=True, inherits=False, becomes=False)]) == [], "superusers alone hand it out"
     assert steps_of([held(103, 100, becomes=False)]) == []
-    assert steps_of([held(103, 100)]) == ["ann is a member of dba / dba becomes dba"]
+    assert steps_of([held(103, 100)]) == ["ann is a member of dba / dba is a superuser"]
 
 
 def test_createrole_was_more_before_16() -> None:
@@ -294,7 +300,10 @@ def test_secrets_do_not_leave_the_log(statement: str, shown: str) -> None:
 
 
 def test_lines_of_csv_and_json() -> None:
-    row = '2026-11-25 20:45:08.123 UTC,"ann","shop",812,"[local]",x.y,1,"GRANT",,3/1,0,LOG,00000,"statement: GRANT ""A""\n TO b",,,\n'
+    row = (
+        '2026-11-25 20:45:08.123 UTC,"ann","shop",812,"[local]",x.y,1,"GRANT",,3/1,0,LOG,00000,'
+        '"statement: GRANT ""A""\n TO b",,,\n'
+    )
     (found,) = log.csv_lines(iter([row]), None)
     assert (found.account, found.process, log.act(found)) == ("ann", "812", 'GRANT "A"\n TO b')
     entry = {"timestamp": "2026-11-25 20:45:08.123 UTC", "user": "ann", "pid": 812, "error_severity": "LOG"}
@@ -349,6 +358,16 @@ def test_a_record_of_csv_is_read_as_a_whole(tmp_path: Path) -> None:
     assert tail.end == 14
 
 
+def test_logins_are_picked_out_of_much_log(tmp_path: Path) -> None:
+    current = tmp_path / "a.csv"
+    record = '2026-11-25 20:45:08.123 UTC,"%s\nmore, ""x"""\n'
+    current.write_text("".join(record % word for word in ["x"] * 50 + ["login"] + ["y"] * 10))
+    size = len(record % "x")
+    picked = list(Tail(str(current), size + 35, ending=".csv", only=b"login"))
+    assert picked[:20] == [record % "x"] * 20, "it begins with the next record"
+    assert picked[20:] == [record % "login"]
+
+
 def test_files_of_one_form() -> None:
     paths = ["/l/a.log", "/l/a.csv", "/l/a.json", "/l/b.log.gz", "/l/b.csv.1"]
     assert of_form(paths, "") == ["/l/a.log", "/l/b.log.gz"]
@@ -378,11 +397,34 @@ def test_what_hangs_on_a_grant_option_comes_back_in_order() -> None:
         Entry("b", "INSERT", False, "a", foreign=True),
     ]
     assert [entry.grantee for entry in dependent(entries, "a", "SELECT")] == ["b", "c"]
-    assert give(entries[2], "SELECT", "TABLE t") == (
-        'SET ROLE "a"',
-        'GRANT SELECT ON TABLE t TO "b" WITH GRANT OPTION',
-        "RESET ROLE",
+    assert give(entries[1], "table", "app.t") == 'GRANT SELECT ON TABLE app.t TO "a" WITH GRANT OPTION'
+    assert give(entries[2], "table", "app.t") == (
+        "DO $holdfast$BEGIN IF has_table_privilege('a', 'app.t', 'SELECT WITH GRANT OPTION') THEN"
+        ' SET LOCAL ROLE "a"; GRANT SELECT ON TABLE app.t TO "b" WITH GRANT OPTION; RESET ROLE; END IF; END$holdfast$'
     )
+
+
+def test_a_name_cannot_end_the_statement_that_it_is_in() -> None:
+    entry = Entry("b", "SELECT", False, "a", foreign=True)
+    evil = 'app."x$holdfast$; DROP ROLE y; --"'
+    text = give(entry, "table", evil)
+    tag = text.split()[1].removesuffix("BEGIN")
+    assert tag == "$holdfast_$"
+    assert text.count(tag) == 2
+    assert text.endswith(f"END{tag}")
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ('"$user", public', '"$user", "public"'),
+        ('"My ""own"" schema", X', '"My ""own"" schema", "x"'),
+        ("a;DROP/**/ROLE/**/b", '"a;drop/**/role/**/b"'),
+        ('""', "''"),
+    ],
+)
+def test_a_stored_list_is_names_and_nothing_else(stored: str, written: str) -> None:
+    assert listed(stored) == written
 
 
 @pytest.mark.parametrize(
