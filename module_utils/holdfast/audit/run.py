@@ -29,6 +29,8 @@ from .snapshot import FORMAT, Snapshot, Store, date_findings, new_power, read_js
 
 log = logging.getLogger(__name__)
 
+_MOST_POWER = 100  # that a record names; the snapshot has all
+
 Raw = Mapping[str, Any]
 
 
@@ -230,6 +232,6 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "fixed": len(difference["fixed"]),
         "accounts": len(snapshot["accounts"]),
         "rights": snapshot["rights"]["count"],
-        "power": difference["power"],
+        "power": difference["power"][:_MOST_POWER],
         "alert": "new-power" if difference["power"] else "",
     }

@@ -16,7 +16,7 @@ class Auditor(Protocol):
     """
 
     def checks(self) -> Sequence[Check]:
-        """Every hardening check of the engine, in the order of their ids; also those that this version cannot answer."""
+        """Every hardening check of the engine, in the order of their ids; also those this version cannot answer."""
 
     def answer(self, check: Check) -> Sequence[Finding]:
         """What a check finds. Raises Unsupported where it is not applicable to this version or set-up."""
