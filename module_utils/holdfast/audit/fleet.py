@@ -118,6 +118,7 @@ def counts(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         },
         "findings": {str(severity): severities[str(severity)] for severity in Severity},
         "excepted": sum(item["state"] == "excepted" for entry in entries for item in entry.get("findings", ())),
+        "compared": sum(item["since"] is not None for item in differences),
         "new": sum(len(item["new"]) for item in differences),
         "fixed": sum(len(item["fixed"]) for item in differences),
         "power": [

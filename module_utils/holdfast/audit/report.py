@@ -38,9 +38,8 @@ Entry = Mapping[str, Any]
 def report(entries: Sequence[Entry], made: str, today: date, csv_name: str) -> Document:
     """The page for everybody."""
     numbers = fleet.counts(entries)
-    document = Document(
-        "Access audit", f"{numbers['instances']} instances, {made[:16].replace('T', ' ')} UTC", _cover(numbers)
-    )
+    about = f"{numbers['instances']} instance{'' if numbers['instances'] == 1 else 's'}, {_moment(made)} UTC"
+    document = Document("Access audit", about, _cover(numbers))
     _power(document, numbers)
     _summary(document, entries)
     found = fleet.open_findings(entries)
@@ -59,12 +58,12 @@ def _cover(numbers: Entry) -> list[tuple[str, Words]]:
     complete = numbers["states"][AUDITED] == numbers["instances"]
     found = ", ".join(f"{count} {severity}" for severity, count in numbers["findings"].items())
     grave = numbers["findings"]["critical"] + numbers["findings"]["high"]
-    power = numbers["power"]
+    power, compared, first = numbers["power"], numbers["compared"], "there was none to compare with"
     return [
         ("Instances", good(", ".join(states)) if complete else bad(", ".join(states) or "none")),
         ("Open findings", bad(found) if grave else found),
-        ("Since the audit before", f"{numbers['new']} new, {numbers['fixed']} fixed"),
-        ("New power", bad(f"{len(power)} changes, see below") if power else good("none")),
+        ("Since the audit before", f"{numbers['new']} new, {numbers['fixed']} fixed" if compared else first),
+        ("New power", bad(f"{len(power)} changes, see below") if power else good("none") if compared else first),
         ("Excepted by the policy", str(numbers["excepted"])),
         ("Checks without an answer", bad(str(numbers["errors"])) if numbers["errors"] else good("none")),
         ("Accounts and roles", str(numbers["accounts"])),

@@ -117,6 +117,11 @@ def test_the_page_tells_what_was_found_and_loads_nothing(told, auditor, tmp_path
     assert not re.search(r"""(?:src|href)=["'](?!#)|@import|url\(""", page)
 
 
+def test_a_first_audit_says_that_there_was_none_before(told, tmp_path):
+    assert "there was none to compare with" in content(made(told(), tmp_path), "access-audit.html")
+    assert "0 new, 0 fixed" in content(made(told(), tmp_path), "access-audit.html")
+
+
 def test_findings_are_in_the_csv_and_no_cell_is_a_formula(told, auditor, tmp_path):
     auditor.answers["PG01"] = [finding("=HYPERLINK(1)")]
     rows = list(csv.DictReader(io.StringIO(content(made(told(), tmp_path), "access-findings.csv"))))
