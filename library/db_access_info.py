@@ -84,7 +84,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import config
 from ansible.module_utils.holdfast.audit import command
-from ansible.module_utils.holdfast.audit.run import audit  # noqa: F401 - or Ansible would not ship it to a host
 from ansible.module_utils.holdfast.errors import HoldfastError
 from ansible.module_utils.holdfast.logs import configure_logging
 from ansible.module_utils.holdfast.owner import run_as_owner

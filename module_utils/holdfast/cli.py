@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from . import __version__, config, metrics, tables, work
-from .audit.command import add_audit
+from .audit.model import Severity
 from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
@@ -125,7 +125,17 @@ def _parser() -> argparse.ArgumentParser:
 
     add_restore(add, _print)
     add_rescue(add, _print)
-    add_audit(add, _each, _print)
+
+    audit = add("audit", "audit accounts, roles and rights", _run_audit, "holdfast audit orders --json")
+    audit.add_argument("instances", **reading)  # type: ignore[arg-type]
+    audit.add_argument("--last", action="store_true", help="show the last audit instead of making one")
+    audit.add_argument("--rights", metavar="ACCOUNT", help="the rights of ACCOUNT as the last audit found them")
+    audit.add_argument(
+        "--fail-on",
+        choices=[str(severity) for severity in Severity],
+        default=str(Severity.CRITICAL),
+        help="exit with 3 for findings as severe as this, or more; default: critical",
+    )
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]
@@ -248,6 +258,12 @@ def _run_status(args: argparse.Namespace) -> int:
     found = list(_each(args, lambda instance, _: instance_status(instance)).values())
     _print(args, found, lambda: tables.status(found))
     return EXIT_CRITICAL if any(item["state"] == "critical" for item in found) else EXIT_OK
+
+
+def _run_audit(args: argparse.Namespace) -> int:
+    from .audit.command import run_command  # no other command needs it, and log backups run every few minutes
+
+    return run_command(_each, _print, args)
 
 
 def _run_records(args: argparse.Namespace) -> int:

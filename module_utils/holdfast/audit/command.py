@@ -12,43 +12,26 @@ from ..errors import InvalidInput
 from ..jobs import run_job, summary
 from ..model import Instance, Job
 from .model import Right, Severity, Status
+from .rights import of_account, words
+from .run import audit
 from .snapshot import Snapshot, Store
 
-_EXAMPLE = "holdfast audit orders --json"
 _MOST = 60  # findings that a terminal shows; JSON has them all
 _CRITICAL = 3
 
-Add = Callable[[str, str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 Each = Callable[[argparse.Namespace, Callable[[Instance, argparse.Namespace], Any]], dict[str, Any]]
 Print = Callable[[argparse.Namespace, Any, Callable[[], str]], None]
 
 
-def add_audit(add: Add, each: Each, show: Print) -> None:
-    """Add the command to the parser."""
-    command = add("audit", "audit accounts, roles and rights", partial(_run, each, show), _EXAMPLE)
-    command.add_argument("instances", nargs="*", metavar="INSTANCE", help="default: all of this host")
-    command.add_argument("--last", action="store_true", help="show the last audit instead of making one")
-    command.add_argument("--rights", metavar="ACCOUNT", help="the rights of ACCOUNT as the last audit found them")
-    command.add_argument(
-        "--fail-on",
-        choices=list(map(str, Severity)),
-        default=str(Severity.CRITICAL),
-        help="exit with 3 for findings as severe as this, or more; default: critical",
-    )
-
-
 def run(instance: Instance, policy: Mapping[str, Any] | None) -> dict[str, Any]:
     """Audit an instance as its owner: the record of the run, and what it saw, None where it saw nothing."""
-    from .run import audit  # no other command needs it, and log backups run every few minutes
-
     record = run_job(instance, Job.ACCESS_AUDIT, call=partial(audit, raw_policy=policy))
     return {"record": record, "audit": Store(instance).last() if "access" in record else None}
 
 
-def _run(each: Each, show: Print, args: argparse.Namespace) -> int:
+def run_command(each: Each, show: Print, args: argparse.Namespace) -> int:
+    """Carry the command out and return its exit code."""
     if args.rights:
-        from .rights import of_account
-
         found = each(args, lambda instance, a: of_account(Store(instance).rights, a.rights))
         show(args, found, lambda: _rights_text(found, args.rights))
         return 0
@@ -116,8 +99,6 @@ def _where(item: Mapping[str, Any]) -> str:
 
 
 def _rights_text(found: Mapping[str, Any], account: str) -> str:
-    from .rights import words
-
     lines = []
     for name, listed in found.items():
         rights = [Right(**{**item, "via": tuple(item["via"])}) for item in listed]
