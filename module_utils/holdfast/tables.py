@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .audit.model import Severity
 from .model import Job
 from .units import format_bytes, format_duration, parse_instant, utcnow
 
@@ -168,7 +169,8 @@ def _outcome(record: Mapping[str, Any]) -> str:
 
 def _access(record: Mapping[str, Any]) -> str:
     if "access" in record:
-        found = ", ".join(f"{count} {severity}" for severity, count in record["access"]["findings"].items())
+        counts = record["access"]["findings"]
+        found = ", ".join(f"{counts[str(severity)]} {severity}" for severity in Severity if str(severity) in counts)
         return f"{found}{', new power' if record['access']['alert'] else ''}"
     return "; ".join(step["what"] for step in record["access_change"]["steps"]) or "nothing to change"
 

@@ -102,6 +102,6 @@ def _rights_text(found: Mapping[str, Any], account: str) -> str:
     lines = []
     for name, listed in found.items():
         rights = [Right(**{**item, "via": tuple(item["via"])}) for item in listed]
-        lines.append(f"{name}: {account} has {len(rights)} rights of its own, besides those of PUBLIC")
+        lines.append(f"{name}: {account} has {len(rights)} rights; those of PUBLIC are not among an account's own")
         lines.extend(f"  {words(right)}" for right in rights)
     return "\n".join(lines)
