@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from . import __version__, config, metrics, tables, work
+from .audit.model import Severity
 from .completion import BASH
 from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
@@ -33,13 +34,14 @@ examples:
   holdfast expire orders --dry-run          what retention would remove, and the recoverable window before and after
   holdfast restore-test orders              restore the newest backup onto a scratch server and check it
   holdfast restore orders --plan            what a restore would do, stop and lose; nothing is changed
+  holdfast audit orders                     who can do what, and what of it should not be so
   holdfast status --json | jq .             the same for a machine
 
 exit codes:
   0   done; status: no instance is critical
   1   a job failed; its record and the message say why
   2   wrong arguments or configuration; nothing was done
-  3   status: at least one instance is critical
+  3   status: at least one instance is critical; audit: a critical finding, or new power
   75  another job of the instance is running; try again later
 """
 
@@ -65,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="holdfast",
-        description="Backups of this host's database instances: taken, kept, verified and proven by restore.",
+        description="Backups of this host's database instances, taken, kept, verified and proven by restore; and who "
+        "can do what there.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -124,6 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     add_restore(add, _print)
     add_rescue(add, _print)
     add_override(add, _print)
+
+    audit = add("audit", "audit accounts, roles and rights", _run_audit, "holdfast audit orders --json")
+    audit.add_argument("instances", **reading)  # type: ignore[arg-type]
+    audit.add_argument("--last", action="store_true", help="show the last audit instead of making one")
+    audit.add_argument("--rights", metavar="ACCOUNT", help="the rights of ACCOUNT as the last audit found them")
+    audit.add_argument(
+        "--fail-on",
+        choices=[str(severity) for severity in Severity],
+        default=str(Severity.CRITICAL),
+        help="exit with 3 for findings as severe as this, or more; default: critical",
+    )
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]
@@ -246,6 +260,12 @@ def _run_status(args: argparse.Namespace) -> int:
     found = list(_each(args, lambda instance, _: instance_status(instance)).values())
     _print(args, found, lambda: tables.status(found))
     return EXIT_CRITICAL if any(item["state"] == "critical" for item in found) else EXIT_OK
+
+
+def _run_audit(args: argparse.Namespace) -> int:
+    from .audit.command import run_command  # no other command needs it, and log backups run every few minutes
+
+    return run_command(_each, _print, args)
 
 
 def _run_records(args: argparse.Namespace) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 BASH = """\
 _holdfast() {
     local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-    local commands="backup list status verify expire restore-test restore rescue override
+    local commands="backup list status verify expire restore-test restore rescue audit override
         records metrics reap completion"
     case "$previous" in
         --type) COMPREPLY=($(compgen -W "full differential incremental log logical archive" -- "$current")); return ;;
         --kind)
             local kinds="table schema database function procedure view sequence trigger event role"
             COMPREPLY=($(compgen -W "$kinds" -- "$current")); return ;;
+        --fail-on) COMPREPLY=($(compgen -W "critical high medium low" -- "$current")); return ;;
         completion) COMPREPLY=($(compgen -W "bash" -- "$current")); return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -28,6 +29,7 @@ _holdfast() {
                 options+=" --backup --repository --delta --drop-previous --disconnect --create --no-check" ;;
             rescue) options+=" --kind --name --time --where --deleted-until --replace --confirm --plan" ;;
             override) options+=" --reason --by --for" ;;
+            audit) options+=" --last --rights --fail-on" ;;
             records) options+=" --last" ;;
             metrics) options+=" --output" ;;
             reap) options+=" --scheduled" ;;

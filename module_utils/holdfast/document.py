@@ -237,6 +237,10 @@ table.sign td { height: 2.6rem; }
 table.sign td:nth-child(1) { width: 45%; } table.sign td:nth-child(2) { width: 35%; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .5rem; font-size: .85rem;
   color: var(--soft); }
+@media screen and (max-width: 42rem) {
+  body { padding: 1.2rem 1rem 3rem; } table { display: block; overflow-x: auto; } table.facts { min-width: 0; }
+  table.facts td:first-child { width: 9rem; } table.facts code { overflow-wrap: anywhere; } nav ol { columns: 1; }
+}
 @page { size: A4; margin: 18mm 16mm 20mm; @bottom-right { content: counter(page) " / " counter(pages);
   font-size: 8pt; } }
 @media print {

@@ -127,6 +127,12 @@ class Refused(HoldfastError):
     exit_code = 2
 
 
+class AuditIncomplete(HoldfastError):
+    """Some questions of an audit had no answer; what the others found is kept."""
+
+    code = "audit-incomplete"
+
+
 class Fenced(HoldfastError):
     """The instance lost its role to another one and is kept from taking writes."""
 

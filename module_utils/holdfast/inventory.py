@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from . import continuity, inventory_windows, recovery_order
+from .audit import policy, policy_read
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .inventory_replicas import replica_issues
@@ -26,6 +27,7 @@ VARIABLES = (
     "db_repositories",
     "backup_scheduler",
     inventory_windows.VARIABLE,
+    policy.VARIABLE,
     *continuity.VARIABLES,
 )
 SCHEDULERS = ("systemd", "cron")
@@ -80,6 +82,8 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
         checker = Checker(rendered=False)
         _read_host(host, variables, checker, names)
         continuity.note_dependencies(variables, needs, circle, checker)
+        if variables.get(policy.VARIABLE) is not None:
+            policy_read.read_policy(variables[policy.VARIABLE], checker, needs)
         problems.add(
             host,
             variables,

@@ -44,6 +44,8 @@ TIME_LIMITS: Mapping[Job, timedelta] = {
     Job.RESTORE: timedelta(hours=48),
     Job.RESCUE: timedelta(hours=24),
     Job.REPLICATION: timedelta(hours=48),
+    Job.ACCESS_AUDIT: timedelta(hours=1),
+    Job.ACCESS_CHANGE: timedelta(minutes=30),
 }
 SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meets the daily full every day
 RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt

@@ -1,4 +1,4 @@
-"""One heavy job an instance at a time; log backups have a lock of their own."""
+"""One heavy job an instance at a time; log backups, and what reads or changes access, have locks of their own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .errors import Busy
 from .model import Instance, Job
 
 _POLL_SECONDS = 1.0
+_LOCKS = {Job.LOG: "log", Job.ACCESS_AUDIT: "access", Job.ACCESS_CHANGE: "access"}
 
 
 @contextmanager
@@ -21,8 +22,7 @@ def job_lock(instance: Instance, job: Job, wait: timedelta) -> Iterator[None]:
 
     The kernel frees the lock with the process, so that a killed job never blocks the next.
     """
-    name = "log" if job is Job.LOG else "backup"
-    path = os.path.join(instance.state_directory, f"{name}.lock")
+    path = os.path.join(instance.state_directory, f"{_LOCKS.get(job, 'backup')}.lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
     deadline = time.monotonic() + wait.total_seconds()
     try:

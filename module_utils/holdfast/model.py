@@ -29,7 +29,8 @@ class Job(str, Enum):
 
     ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
     heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, ``replication``
-    makes it a primary or a replica, the rest are what their names say.
+    makes it a primary or a replica, ``access_audit`` reads who can do what and ``access_change`` changes that, the rest
+    are what their names say.
     """
 
     FULL = "full"
@@ -44,12 +45,15 @@ class Job(str, Enum):
     RESTORE = "restore"
     RESCUE = "rescue"
     REPLICATION = "replication"
+    ACCESS_AUDIT = "access_audit"
+    ACCESS_CHANGE = "access_change"
 
     def __str__(self) -> str:
         return self.value
 
 
-ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION})  # a person decides on these; no schedule may
+# A person decides on these; no schedule may.
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE})
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,16 @@ def both_forms(directory: str, name: str, document: Document) -> list[File]:
     ]
 
 
+def page(path: str, document: Document) -> File:
+    """The document as HTML."""
+    return _file(path, to_html(document))
+
+
+def text(path: str, content: str) -> File:
+    """A text as it is."""
+    return _file(path, content)
+
+
 def data(path: str, value: Any) -> File:
     """Plain data as a JSON file."""
     return _file(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n")

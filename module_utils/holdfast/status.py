@@ -20,7 +20,7 @@ from .units import format_bytes, format_duration, format_instant, parse_instant,
 # From the time a job is due until its success is missed: random delay, queue, run time.
 OVERDUE_GRACE = timedelta(hours=1)
 SEVERITIES = ("ok", "warning", "critical")
-_TIDYING = (str(Job.EXPIRE),)  # jobs whose failure puts no data at risk today
+_HARMLESS = (str(Job.EXPIRE), str(Job.ACCESS_AUDIT), str(Job.ACCESS_CHANGE))  # failed, they put no data at risk today
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
 
 
@@ -182,11 +182,15 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
     now = datetime.now().astimezone()
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
+    power = history.last.get(str(Job.ACCESS_AUDIT), {}).get("access", {}).get("power", ())
+    if power:
+        who = ", ".join(dict.fromkeys(item["account"] for item in power))
+        _problem(found, "warning", f"the last access audit saw new power of {who}")
     for job, last in history.last.items():
         if resting and job != str(Job.REPLICATION):
             continue  # they rest, and what they said of the time before no longer matters
         if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
-            severity = "warning" if job in _TIDYING else "critical"
+            severity = "warning" if job in _HARMLESS else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
     for scheduled, cron in () if resting else instance.service_level.schedule.items():
         good = history.last_ok.get(str(scheduled))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .audit.model import Severity
 from .model import Job
 from .records import OVERRIDE
 from .units import format_bytes, format_duration, parse_instant, utcnow
@@ -144,28 +145,49 @@ def records(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
-    if "skipped" in record:
-        return f"{'postponed' if 'postponed' in record else 'skipped'}: {record['skipped']}"
+    """What a run did, by the first of its fields that tells."""
     if record["job"] == OVERRIDE:
         granted = record["override"]
         return f"by {granted['by']} until {granted['until']}: {granted['reason']}"
-    if "replication" in record:
-        return "; ".join(record["replication"].get("actions", ()))
-    if "backup" in record:
-        backup = record["backup"]
-        return f"{backup['id']} in {backup['repository']}, {format_bytes(backup['stored_bytes'])} stored"
-    if "log" in record:
-        return f"{format_bytes(record['log']['saved_bytes'])} saved, newest {record['log']['newest']}"
-    if "restore_test" in record:
-        return _restore_test(dict(record["restore_test"], finished=record["finished"], result=record["result"]))
-    if "restore" in record:
-        reached = record["restore"].get("reached") or {}
-        return f"to {record['restore']['target']}, reached {reached.get('time') or reached.get('position', '-')}"
-    if "expired" in record:
-        return f"{sum(len(ids) for ids in record['expired'].values())} backups removed"
-    if "verified" in record:
-        return f"{sum(len(entry['intact']) for entry in record['verified'].values())} backups intact"
-    return ""
+    return next((tell(record) for name, tell in _OUTCOMES.items() if name in record), "")
+
+
+def _skipped(record: Mapping[str, Any]) -> str:
+    return f"{'postponed' if 'postponed' in record else 'skipped'}: {record['skipped']}"
+
+
+def _backup(record: Mapping[str, Any]) -> str:
+    backup = record["backup"]
+    return f"{backup['id']} in {backup['repository']}, {format_bytes(backup['stored_bytes'])} stored"
+
+
+def _restore(record: Mapping[str, Any]) -> str:
+    reached = record["restore"].get("reached") or {}
+    return f"to {record['restore']['target']}, reached {reached.get('time') or reached.get('position', '-')}"
+
+
+def _access(record: Mapping[str, Any]) -> str:
+    counts = record["access"]["findings"]
+    found = ", ".join(f"{counts[str(severity)]} {severity}" for severity in Severity if str(severity) in counts)
+    return f"{found}{', new power' if record['access']['alert'] else ''}"
+
+
+_OUTCOMES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "skipped": _skipped,
+    "replication": lambda record: "; ".join(record["replication"].get("actions", ())),
+    "backup": _backup,
+    "log": lambda record: f"{format_bytes(record['log']['saved_bytes'])} saved, newest {record['log']['newest']}",
+    "restore_test": lambda record: _restore_test(
+        dict(record["restore_test"], finished=record["finished"], result=record["result"])
+    ),
+    "restore": _restore,
+    "access": _access,
+    "access_change": lambda record: (
+        "; ".join(step["what"] for step in record["access_change"]["steps"]) or "nothing to change"
+    ),
+    "expired": lambda record: f"{sum(map(len, record['expired'].values()))} backups removed",
+    "verified": lambda record: f"{sum(len(entry['intact']) for entry in record['verified'].values())} backups intact",
+}
 
 
 def expiry(plans: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

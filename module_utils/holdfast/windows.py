@@ -33,12 +33,14 @@ class Work(str, Enum):
     DESTRUCTIVE = "destructive"  # replaces data, or swaps roles
     RESTART = "restart"
     HEAVY = "heavy"  # a job that takes throughput: backup, verification, restore test
-    LIGHT = "light"  # the log job, which nothing ever keeps from running
+    LIGHT = "light"  # nothing ever keeps it from running
 
     def __str__(self) -> str:
         return self.value
 
 
+# An audit reads the catalog alone, and who must lose access loses it at once.
+_LIGHT = frozenset({Job.LOG, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE})
 # Work of a class is bound to windows as soon as one of the first kind applies; any of the second lets it in then.
 _BOUND_BY = {
     Work.DESTRUCTIVE: WindowKind.MAINTENANCE,
@@ -88,7 +90,7 @@ class Verdict:
 
 def work_of(job: Job) -> Work:
     """The class that a job belongs to."""
-    if job is Job.LOG:
+    if job in _LIGHT:
         return Work.LIGHT
     return Work.DESTRUCTIVE if job in ON_REQUEST else Work.HEAVY
 

@@ -8,12 +8,14 @@ from ..errors import Unsupported
 from ..model import Instance
 from ..tools.base import Tool
 from . import catalog
+from .audit import Auditor
 from .base import Engine
 from .replication import Peer, Replication
 
 MakeEngine = Callable[[Instance], Engine]
 MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
+MakeAuditor = Callable[[Any], Auditor]  # of an engine
 
 
 class Adapters(NamedTuple):
@@ -39,7 +41,7 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in (*adapters(name), _REPLICATION[name]):
+    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name]):
         adapter()
 
 
@@ -48,6 +50,13 @@ def replication(instance: Instance, peer: Peer, ask: Callable[..., Any] | None =
     if instance.engine not in _REPLICATION:
         raise Unsupported(instance.engine, "replication", "this engine has no adapter for it yet")
     return _REPLICATION[instance.engine]()(instance, peer, ask)
+
+
+def auditor(engine: Engine) -> Auditor:
+    """What reads accounts and rights of a server. Raises Unsupported without an adapter."""
+    if engine.name not in _AUDITORS:
+        raise Unsupported(engine.name, "access audit", "this engine has no adapter for it yet")
+    return _AUDITORS[engine.name]()(engine)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -101,8 +110,21 @@ def _mariadb_pair() -> MakeMember:
     return MariaDBReplication
 
 
+def _postgresql_auditor() -> MakeAuditor:
+    from ._postgresql_audit import PostgreSQLAuditor
+
+    return PostgreSQLAuditor
+
+
+def _mariadb_auditor() -> MakeAuditor:
+    from ._mariadb_audit import MariaDBAuditor
+
+    return MariaDBAuditor
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
 }
 _REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}
+_AUDITORS = {"postgresql": _postgresql_auditor, "mariadb": _mariadb_auditor}

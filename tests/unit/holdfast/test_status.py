@@ -133,3 +133,23 @@ def test_a_restore_that_is_forecast_to_take_too_long_is_a_warning_before_the_dis
     assert found["rto"]["forecast_seconds"] == 4000.0
     assert found["state"] == "warning"
     assert any(text.startswith("a restore would take about 1h 6m, RTO is 1h") for text in texts(found))
+
+
+def test_new_power_is_a_warning_and_a_failed_audit_is_no_more_than_that(orders, adapters):
+    jobs.run_job(orders, Job.FULL)
+    access = {"findings": {"critical": 0, "high": 2}, "alert": "new-power"}
+    power = [{"account": "mallory", "what": "may log in"}, {"account": "mallory", "what": "has CREATEROLE"}]
+
+    def audited(_, record):
+        record["access"] = dict(access, power=power)
+        raise ServerUnavailable("the server went away")
+
+    record = jobs.run_job(orders, Job.ACCESS_AUDIT, call=audited)
+    found = status.instance_status(orders)
+    assert found["state"] == "warning"
+    assert texts(found) == [
+        "the last access audit saw new power of mallory",
+        "the last access_audit job failed: the server went away",
+    ]
+    without = {key: value for key, value in record.items() if key != "error"}
+    assert "0 critical, 2 high, new power" in tables.records({"orders": [without]})

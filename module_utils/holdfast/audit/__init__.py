@@ -1,0 +1,1 @@
+"""Who can do what on a server, and what of it should not be so."""

@@ -1,0 +1,84 @@
+"""Reading for an audit: in transactions that cannot write, with large answers row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+from ..errors import Unsupported
+from ._mariadb_connection import Connection
+
+_BEGIN = "START TRANSACTION READ ONLY"
+
+
+class Reader(Protocol):
+    """What questions are asked through."""
+
+    def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a small answer."""
+
+    def stream(self, statement: str, arguments: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of an answer that may not fit into memory."""
+
+    def records(self, statement: str) -> list[dict[str, Any]]:
+        """Every row of a small answer, with the names of its columns."""
+
+    def variables(self, *names: str) -> dict[str, str]:
+        """Global variables of the server, by name in lower case; those that it does not have are left out."""
+
+
+class Session:
+    """Reads from a server through the connection of its engine, and through one beside it while rows still come."""
+
+    def __init__(self, engine: Connection) -> None:
+        self.engine = engine
+
+    def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self.engine.execute(_BEGIN)
+        try:
+            return self.engine.rows(statement, arguments)
+        finally:
+            if self._open():
+                self.engine.execute("ROLLBACK")
+
+    def stream(self, statement: str, arguments: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        beside = type(self.engine)(self.engine.instance)
+        try:
+            beside.execute(_BEGIN)
+            with beside._errors():  # noqa: SLF001  one engine, in two files
+                cursor = beside._connect().cursor(import_module("pymysql.cursors").SSCursor)  # noqa: SLF001
+                cursor.execute(statement, tuple(arguments) or None)
+                try:
+                    yield from iter(cursor.fetchone, None)
+                finally:
+                    # Or the driver reads on, from a connection that is closed, when the reader stopped early.
+                    cursor._result.unbuffered_active = False  # noqa: SLF001
+        finally:
+            beside.close()
+
+    def records(self, statement: str) -> list[dict[str, Any]]:
+        with self.engine._errors():  # noqa: SLF001  one engine, in two files
+            cursor = self.engine._connect().cursor(import_module("pymysql.cursors").DictCursor)  # noqa: SLF001
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def variables(self, *names: str) -> dict[str, str]:
+        marks = ", ".join(["%s"] * len(names))
+        table = "information_schema.global_variables"
+        query = f"SELECT lower(variable_name), variable_value FROM {table} WHERE variable_name IN ({marks})"  # noqa: S608
+        return {str(name): str(value or "") for name, value in self.rows(query, names)}
+
+    def _open(self) -> bool:
+        connection = self.engine._connection  # noqa: SLF001
+        return connection is not None and connection.open
+
+
+def text(value: object) -> str:
+    """A value as text; the server sends some columns of names as bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def not_applicable(what: str, reason: str) -> Unsupported:
+    """The error for what a server has no such thing of."""
+    return Unsupported("mariadb", what, reason)

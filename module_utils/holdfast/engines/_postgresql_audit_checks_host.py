@@ -1,0 +1,64 @@
+"""What should not be so about the files and the process of a PostgreSQL server, seen by the owner of its data."""
+
+from __future__ import annotations
+
+from ..audit.model import Check, Severity
+from ._postgresql_audit_sql import controls
+
+HOST = (
+    Check(
+        "PG29",
+        "The data directory is open to others than its owner",
+        Severity.HIGH,
+        "Its files are the data and the password verifiers, without any permission check of the server.",
+        "chmod 0700 on the data directory; 0750 only where the backup runs as another account, named in the policy.",
+        "mode and owner of data_directory",
+        controls("7.2.1 7.3.3", "164.310(d) 164.312(a)(1)", "32(1)(b)", "8.3 8.9"),
+    ),
+    Check(
+        "PG30",
+        "The key of the server's certificate can be read by others",
+        Severity.HIGH,
+        "Who has the key can stand in for the server and read the passwords sent to it.",
+        "chmod 0600 and owner of the server, or 0640 where root owns it and the server is in the group.",
+        "mode and owner of ssl_key_file",
+        controls("3.6.1 4.2.1", "164.312(e)(1)", "32(1)(a)", "8.24"),
+    ),
+    Check(
+        "PG31",
+        "Configuration that others can change, or rules of access that they can read",
+        Severity.CRITICAL,
+        "A line in pg_hba.conf or postgresql.conf lets anybody in, or runs a program as the server.",
+        "chown to the owner of the server or root; chmod 0640 pg_hba.conf and pg_ident.conf, 0644 at most the others.",
+        "mode and owner of config_file, hba_file, ident_file and of what they include (pg_file_settings)",
+        controls("2.2.1 7.2.1 10.3.2", "164.312(a)(1) 164.312(c)(1)", "32(1)(b)", "8.3 8.9"),
+    ),
+    Check(
+        "PG32",
+        "Logs that others can read or change",
+        Severity.MEDIUM,
+        "Statements in the log hold data, at times passwords; a log that others write proves nothing.",
+        "log_file_mode 0600 or 0640, chmod what is there, and the same in logrotate.",
+        "mode and owner of the files that the server logs to",
+        controls("10.3.1 10.3.2", "164.312(b) 164.312(c)(1)", "32(1)(b)", "8.15"),
+    ),
+    Check(
+        "PG33",
+        "Replication that does not check whom it talks to",
+        Severity.HIGH,
+        "Without sslmode=verify-full a replica or a subscription sends its password and takes its data from whoever"
+        " answers.",
+        "sslmode=verify-full and sslrootcert in primary_conninfo, and in ALTER SUBSCRIPTION ... CONNECTION.",
+        "sslmode in primary_conninfo of a replica, and in subconninfo of pg_subscription",
+        controls("4.2.1 2.2.7", "164.312(e)(1)", "32(1)(a)", "8.20 8.24"),
+    ),
+    Check(
+        "PG34",
+        "A password in the environment of the server",
+        Severity.HIGH,
+        "Every program that the server starts, archive_command among them, inherits PGPASSWORD and can show it.",
+        "Take it out of the service's unit or environment file; use a passfile with mode 0600.",
+        "names in /proc/<pid of the server>/environ",
+        controls("8.3.2 8.6.2", "164.308(a)(5)", "32(1)(a)", "5.17"),
+    ),
+)

@@ -1,0 +1,217 @@
+"""Remediation: planned, confirmed, with an undo that is written before anything changes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+import pytest
+from access import FakeAuditor, account
+from ansible.module_utils.holdfast import cli, config
+from ansible.module_utils.holdfast.audit import remedy, run
+from ansible.module_utils.holdfast.audit.model import Membership, Right
+from ansible.module_utils.holdfast.engines import registry
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput, Refused, Unsupported
+from fakes import FakeAdapters, instance
+
+POLICY = {
+    "administrators": ["postgres"],
+    "accounts": {
+        "shop": {"owner": "team", "roles": ["writers"], "rights": [{"privileges": ["SELECT"]}]},
+        "ann": {"state": "locked"},
+        "bob": {"state": "absent"},
+        "eve": {"owner": "Eve"},
+    },
+    "roles": {"writers": {}},
+}
+
+
+@pytest.fixture
+def orders(tmp_path, monkeypatch):
+    for name in ("INSTANCES", "KEYS", "LOGS"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(config, name, str(tmp_path / name))
+    (tmp_path / "state").mkdir()
+    found = instance(tmp_path / "state", os_user=pwd.getpwuid(os.geteuid()).pw_name)
+    for file in config.render(found):
+        with open(file.path, "w", encoding="utf-8") as stream:
+            stream.write(file.content)
+    return found
+
+
+@pytest.fixture
+def auditor(orders, monkeypatch):
+    found = FakeAuditor()
+    fake = FakeAdapters(orders)
+    for module in (remedy, run):
+        monkeypatch.setattr(module, "Adapters", fake)
+    monkeypatch.setattr(registry, "auditor", lambda _: found)
+    return found
+
+
+def nothing(_instance):
+    pass
+
+
+def plan(action, **options):
+    return remedy.plan("orders", remedy.make_request(action, **options), nothing)
+
+
+def start(action, confirm="orders", **options):
+    return remedy.start("orders", remedy.make_request(action, confirm=confirm, **options), nothing)
+
+
+@pytest.mark.parametrize(
+    ("action", "options", "message"),
+    [
+        ("destroy", {}, "unknown action"),
+        ("lock", {}, "needs an account"),
+        ("policy", {"account": "ann"}, "takes no account"),
+        ("revoke", {"account": "ann"}, "needs a role, an attribute or a privilege"),
+        ("lock", {"account": "ann", "details": {"role": "x"}}, "takes no role"),
+        ("undo", {}, "belong together"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(action, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        remedy.make_request(action, **options)
+
+
+def test_a_plan_changes_nothing(auditor):
+    found = plan("revoke", account="shop", details={"role": "writers"})
+    assert [step["what"] for step in found["steps"]] == ["revoke shop"]
+    assert "role" in found["steps"][0]["statements"][0]
+    assert auditor.changed == []
+    assert "undo: UNDO" in remedy.describe(found["steps"])
+
+
+def test_without_the_name_of_the_instance_nothing_is_done(auditor):
+    with pytest.raises(Refused, match="does not confirm"):
+        start("lock", account="ann", confirm="ann")
+    assert auditor.changed == []
+
+
+def test_a_change_is_recorded_and_its_undo_is_there_first(auditor, orders, monkeypatch):
+    seen = []
+    change = auditor.change
+    monkeypatch.setattr(
+        auditor, "change", lambda steps: seen.extend(os.listdir(orders.state_directory + "/access")) or change(steps)
+    )
+    record = start("drop", account="ann")
+    assert record["result"] == "ok"
+    assert [step.account for step in auditor.changed] == ["ann"]
+    said = record["access_change"]
+    path = said["undo"]
+    assert os.path.basename(path) in seen, "written before"
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with open(path, encoding="utf-8") as stream:
+        script = stream.read()
+    assert "UNDO drop ann" in script
+    assert "cannot bring back: its password" in script
+    assert said["steps"][0]["irreversible"]
+
+
+def test_an_undo_can_be_run_and_undone(auditor):
+    record = start("lock", account="ann")
+    auditor.changed.clear()
+    back = start("undo", undo=os.path.basename(record["access_change"]["undo"]))
+    assert [step.statements for step in auditor.changed] == [("UNDO lock ann [];",)]
+    auditor.changed.clear()
+    start("undo", undo=back["access_change"]["undo"])
+    assert [step.statements for step in auditor.changed] == [("DO lock ann [];",)]
+    with pytest.raises(InvalidInput, match="there is no undo"):
+        plan("undo", undo="../../etc/passwd")
+
+
+def test_what_the_engine_refuses_is_refused_whole(auditor):
+    record = start("lock", account="postgres")
+    assert (record["result"], record["error"]["code"]) == ("failed", "refused")
+    assert "the account that this connects with" in record["error"]["what"]
+    assert auditor.changed == []
+    assert record["access_change"]["undo"] == ""
+
+
+def test_a_change_that_fails_leaves_its_undo_and_a_failed_record(auditor):
+    auditor.failing = {"change": HoldfastError("permission denied")}
+    record = start("lock", account="ann")
+    assert (record["result"], record["error"]["what"]) == ("failed", "permission denied")
+    assert os.path.exists(record["access_change"]["undo"])
+
+
+def test_bringing_to_policy_takes_away_what_the_policy_names(auditor):
+    auditor.people += [account("bob"), account("stranger")]
+    auditor.held = [Membership("writers", "stranger"), Membership("writers", "bob"), Membership("admins", "stranger")]
+    auditor.given = [
+        Right("shop", "DELETE", "table", "public.orders", "shop"),
+        Right("shop", "SELECT", "table", "public.orders", "shop"),
+        Right("shop", "TRUNCATE", "table", "public.orders", "shop", source="ownership"),
+        Right("stranger", "DELETE", "table", "public.orders", "shop"),
+    ]
+    found = plan("policy", policy=POLICY)
+    assert [(step["action"], step["account"]) for step in found["steps"]] == [
+        ("revoke", "shop"),
+        ("revoke", "stranger"),
+        ("lock", "ann"),
+        ("drop", "bob"),
+    ]
+    assert "DELETE" in found["steps"][0]["statements"][0]
+    assert found["notes"] == [
+        "the policy names the account eve, and there is none; it is not made",
+        "the policy gives writers to shop, which does not hold it; it is not granted",
+    ]
+
+
+def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, monkeypatch):
+    auditor.people.append(account("bob"))
+    plan_ = auditor.plan
+
+    def unable(action, name, **details):
+        if name == "ann":
+            raise Unsupported("postgresql", "locking", "a role cannot be locked")
+        return plan_(action, name, **details)
+
+    monkeypatch.setattr(auditor, "plan", unable)
+    found = plan("policy", policy={"accounts": {"ann": {"state": "locked"}, "bob": {"state": "absent"}}})
+    assert [step["account"] for step in found["steps"]] == ["bob"]
+    assert found["notes"] == ["lock ann: not applicable: a role cannot be locked"]
+    with pytest.raises(Unsupported):
+        plan("lock", account="ann")
+
+
+def test_what_is_still_not_so_afterwards_is_an_error(auditor):
+    record = start("policy", policy={"accounts": {"ann": {"state": "locked"}}})
+    assert "still not as the policy has them: lock ann" in record["error"]["what"], "the fake locks nobody"
+
+
+def test_a_server_as_its_policy_has_it_is_left_alone(auditor, orders):
+    record = start("policy", policy={"accounts": {"shop": {"owner": "x"}}})
+    assert (record["result"], record["access_change"]["steps"]) == ("ok", [])
+    assert not os.path.exists(orders.state_directory + "/access")
+
+
+def test_no_policy_is_no_reason_to_change_anything(auditor):
+    with pytest.raises(InvalidInput, match="no policy"):
+        plan("policy")
+
+
+def test_the_command_audits_and_tells(auditor, orders, capsys):
+    assert cli.main(["audit", "orders"]) == 0
+    shown = capsys.readouterr().out
+    assert "AC02" in shown
+    assert "last seen" in shown
+    auditor.people.append(account("mallory", superuser=True))
+    assert cli.main(["audit"]) == 3
+    assert "NEW POWER: mallory is an administrator" in capsys.readouterr().out
+    assert cli.main(["audit", "--last", "--json"]) == 3
+    assert '"new-power"' not in capsys.readouterr().out
+    assert cli.main(["audit", "--rights", "shop"]) == 0
+    assert "SELECT on table public.orders of shop" in capsys.readouterr().out
+    assert cli.main(["audit", "--fail-on", "medium"]) == 3
+    auditor.answers = {"PG01": HoldfastError("permission denied")}
+    assert cli.main(["audit"]) == 1
+    assert "ERROR: PG01" in capsys.readouterr().out
+
+
+def test_the_last_of_no_audit_is_an_error(auditor, capsys):
+    assert cli.main(["audit", "--last"]) == 2
+    assert "never audited" in capsys.readouterr().err
