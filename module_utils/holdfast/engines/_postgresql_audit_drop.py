@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from . import _postgresql_audit_objects as objects
 from ._postgresql_audit_defaults import defaults
 from ._postgresql_audit_grants import Entry, Member, dependent, entries_of, give, membership
 from ._postgresql_audit_sql import databases, reading, version
-from ._postgresql_session import Session, literal, quoted
+from ._postgresql_session import Session, quoted, role_setting
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -64,7 +63,6 @@ _SETTINGS = """
       FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
      CROSS JOIN unnest(s.setconfig) c WHERE r.rolname = %s ORDER BY 1, 2
 """
-_LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 _WORDS = {"foreign-data wrapper": "FOREIGN DATA WRAPPER", "statistics object": "STATISTICS", "composite type": "TYPE"}
 _LOST = {"extension", "default acl", "user mapping"}
 
@@ -99,21 +97,12 @@ def drop(engine: PostgreSQL, name: str, reassign: str | None) -> Sequence[Step]:
     return (*steps, last)
 
 
-def listed(value: str) -> str:
-    """The value of a setting that is a list of names, each an identifier again: what is stored can be anything."""
-    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', value)
-    names = [inside.replace('""', '"') or bare.lower() for inside, bare in found]
-    return ", ".join(quoted(name) for name in names if name) or "''"
-
-
 def _role_step(seen: Session, name: str) -> Step:
     words, password = seen.row(_ROLE, (name,))
     undo = [f"CREATE ROLE {quoted(name)} {words}"]
     undo += [membership(Member(*row)) for row in seen.rows(_MEMBERS, (name, name))]
     for database, setting, value in seen.rows(_SETTINGS, (name,)):
-        within = f" IN DATABASE {quoted(database)}" if database else ""
-        shown = listed(value) if setting in _LISTS else literal(value)
-        undo.append(f"ALTER ROLE {quoted(name)}{within} SET {quoted(setting)} TO {shown}")
+        undo.append(role_setting(name, database, setting, value))
     lost = f"the password of {name} cannot be brought back: set it anew" if password else ""
     return Step(Action.DROP, name, f"{name} is dropped", (f"DROP ROLE {quoted(name)}",), tuple(undo), irreversible=lost)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import HoldfastError, NotInBackup
 from ..parts import Part, Statements
 from ._postgresql_rescue_object import _NoRows
-from ._postgresql_session import Session, literal, quoted, session
+from ._postgresql_session import Session, literal, quoted, role_setting, session
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -34,8 +34,6 @@ _SETTINGS = """
       FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
      CROSS JOIN unnest(s.setconfig) AS c WHERE r.rolname = %s ORDER BY 1, 2
 """
-# The values of these are lists that are quoted already.
-_LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 _GRANTS = """
     SELECT format('GRANT %%s ON %%s TO %%I%%s;', x.privilege, x.object, r.rolname,
                   CASE WHEN x.grantable THEN ' WITH GRANT OPTION' ELSE '' END)
@@ -91,7 +89,7 @@ class RoleRescue(_NoRows):
                 f"GRANT {quoted(group)} TO {quoted(member)}{' WITH ADMIN OPTION' if admin else ''};"
                 for group, member, admin in copy.rows(_MEMBERSHIPS, (self._name,))
             ]
-            self._settings = [self._setting(*row) for row in copy.rows(_SETTINGS, (self._name,))]
+            self._settings = [role_setting(self._name, *row) + ";" for row in copy.rows(_SETTINGS, (self._name,))]
         self._grants: dict[str, list[str]] = {}
         self._owned: dict[str, int] = {}
         for database in source.databases():
@@ -141,11 +139,6 @@ class RoleRescue(_NoRows):
 
     def _making(self, there: bool) -> list[str]:
         return [f"{'ALTER' if there else 'CREATE'} ROLE {quoted(self._name)} WITH {self._attributes};"]
-
-    def _setting(self, database: str, name: str, value: str) -> str:
-        within = f" IN DATABASE {quoted(database)}" if database else ""
-        shown = value if name in _LISTS else literal(value)
-        return f"ALTER ROLE {quoted(self._name)}{within} SET {quoted(name)} TO {shown};"
 
     @staticmethod
     def _each(seen: Session, statements: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from ._postgresql_errors import driver, translate
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
+
+_LISTS = frozenset({"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"})
 
 
 def quoted(*names: str) -> str:
@@ -21,6 +24,20 @@ def literal(text: str) -> str:
     """A string constant, whatever standard_conforming_strings says."""
     body = text.replace("'", "''")
     return " E'" + body.replace("\\", "\\\\") + "'" if "\\" in body else f"'{body}'"
+
+
+def listed(value: str) -> str:
+    """The value of a setting that is a list of names, each an identifier again: what is stored can be anything."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^",\s]+)', value)
+    names = [inside.replace('""', '"') or bare.lower() for inside, bare in found]
+    return ", ".join(quoted(name) for name in names if name) or "''"
+
+
+def role_setting(role: str, database: str, name: str, value: str) -> str:
+    """The statement that sets a parameter of a role, as the catalog holds it, in one database or in all of them."""
+    within = f" IN DATABASE {quoted(database)}" if database else ""
+    shown = listed(value) if name in _LISTS else literal(value)
+    return f"ALTER ROLE {quoted(role)}{within} SET {quoted(name)} TO {shown}"
 
 
 def conninfo(database: str) -> str:

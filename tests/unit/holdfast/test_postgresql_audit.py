@@ -18,7 +18,6 @@ import pytest
 from ansible.module_utils.holdfast.audit.model import FRAMEWORKS, Action, Severity, Step
 from ansible.module_utils.holdfast.engines import _postgresql_audit_log as log
 from ansible.module_utils.holdfast.engines._postgresql_audit_checks import CHECKS
-from ansible.module_utils.holdfast.engines._postgresql_audit_drop import listed
 from ansible.module_utils.holdfast.engines._postgresql_audit_escalation import Power, _paths
 from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     Entry,
@@ -32,6 +31,7 @@ from ansible.module_utils.holdfast.engines._postgresql_audit_logfiles import Tai
 from ansible.module_utils.holdfast.engines._postgresql_audit_passwords import matches, readable, trials, try_all
 from ansible.module_utils.holdfast.engines._postgresql_audit_plan import by_database
 from ansible.module_utils.holdfast.engines._postgresql_audit_roles import Held, Role, Roles
+from ansible.module_utils.holdfast.engines._postgresql_session import listed
 from ansible.module_utils.holdfast.errors import InvalidInput
 
 DEBIAN = log.prefix_pattern("%m [%p] %q%u@%d ")
