@@ -10,11 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+from .errors import HoldfastError
 from .model import Configuration, Fitted
 from .units import format_bytes
 
 ABSENT = "(not set)"
-_SECRET = re.compile(r"(?:^|[^\w])([\w-]*(?:passwd|password|passphrase|secrets?|sst_auth))\s*=\s*(?=\S)", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?:^|[^\w])([\w-]*(?:passwd|password|passphrase(?:[-_]command)?|secrets?|secret[-_](?:access[-_])?key|sst[-_]auth"
+    r"|filekey|management[-_]token))\s*=\s*(?=\S)",
+    re.IGNORECASE,
+)
+_SECRET_IN_ADDRESS = re.compile(r"://[^\s:/@]+:[^\s@]+@")
 _CONFIDENTIAL = "holds a password or the like, which is not taken"
 _EVERYWHERE = frozenset({"*", "0.0.0.0", "::", "localhost", "127.0.0.1", "::1"})  # noqa: S104  compared, not bound
 
@@ -45,10 +51,16 @@ def to_text(found: Configuration) -> str:
 
 
 def from_text(text: str, taken: datetime) -> Configuration:
-    """The configuration of its kept form, which a newer Holdfast may have written with more in it."""
+    """The configuration of its kept form, which a newer Holdfast may have written with more in it.
+
+    Raises HoldfastError when it is no such form.
+    """
     known = {item.name for item in fields(Configuration)}
-    kept = {key: value for key, value in json.loads(text).items() if key in known}
-    return Configuration(**{**kept, "taken": taken})
+    try:
+        kept = {key: value for key, value in json.loads(text).items() if key in known}
+        return Configuration(**{**kept, "taken": taken})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise HoldfastError(f"what is kept of it cannot be read: {error}") from None
 
 
 def without_secrets(found: Configuration) -> Configuration:
@@ -56,7 +68,7 @@ def without_secrets(found: Configuration) -> Configuration:
     left_out = dict(found.left_out)
     parameters = {}
     for name, value in found.parameters.items():
-        if _SECRET.search(f"{name} = {value or ''}"):
+        if _SECRET.search(f"{name} = {value or ''}") or _SECRET_IN_ADDRESS.search(value or ""):
             left_out[name] = _CONFIDENTIAL
         else:
             parameters[name] = value

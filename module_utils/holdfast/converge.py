@@ -176,8 +176,11 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
     changes: list[Change | None] = [directory.change() for directory in host.instance_directories(instance)]
     has_place = all(change is None or change.before for change in changes)
     changes.extend(placeholder.change() for placeholder in host.placeholders(instance))
-    jobless = made.configure_only or name in made.awaiting
-    own = [*render(instance), *([] if jobless else made.scheduler.files(instance))]
+    jobs = [] if made.configure_only else made.scheduler.files(instance)
+    # What has jobs keeps them, whatever becomes of a restore that is only asked for.
+    if name in made.awaiting and not {file.path for file in jobs} & {*made.manifest.instances.get(name, ())}:
+        jobs = []
+    own = [*render(instance), *jobs]
     if made.configure_only:
         changes.extend(host.file_change(file, made.manifest) for file in own)
         made.changes.extend((name, change) for change in changes if change)
@@ -268,7 +271,7 @@ def _spare_leftovers(made: Plan, setups: Mapping[str, Setup], diff: Sequence[dic
     spared: set[str] = set()
     for name, paths in made.leftovers.items():
         found = setups.get(name)
-        if found is None or found.errors or found.waiting:
+        if found is None or found.is_awaited or found.errors or found.waiting:
             made.wanted.tools[name] = sorted({*made.wanted.tools.get(name, ()), *paths})
             spared.update(paths)
     made.removals = [change for change in made.removals if change.subject not in spared]

@@ -176,6 +176,10 @@ class Interrupted(HoldfastError):
     code = "interrupted"
 
 
+# The end of a whole job, never of one of its steps. No base class: an error finds its class by its code.
+STOPS = (TimeLimitExceeded, WindowClosed, Interrupted)
+
+
 class CommandFailed(HoldfastError):
     """An external command failed for a reason no other class names."""
 

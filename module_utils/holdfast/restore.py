@@ -14,13 +14,14 @@ from .adapters import Adapters
 from .config import load
 from .engines.base import Engine, Staging
 from .engines.registry import adapters as adapters_of
-from .errors import CheckFailed, CorruptBackup, HoldfastError, InvalidInput, Refused, RepositoryUnavailable
+from .errors import STOPS, CheckFailed, CorruptBackup, HoldfastError, InvalidInput, Refused, RepositoryUnavailable
+from .history import History
 from .jobs import run_job
 from .locks import job_lock
 from .model import Configuration, Instance, Job, Reached
 from .owner import Ask, run_as_owner, run_with_root
-from .records import Record
-from .restore_plan import Candidate, Plan, candidates, make_plan, version_of_newest
+from .records import Record, Records
+from .restore_plan import Candidate, Plan, candidates, has_served, make_plan, version_of_newest
 from .restore_request import Assertion, Request
 from .tools.base import Restored, Tool
 from .units import format_instant, utcnow
@@ -76,8 +77,11 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         new = False
         if request.create:
             _confirm(instance, request)
-            new = record["created"] = ask("create", version_of_newest(tool, request.source or instance))
-        elif request.source is None and request.confirm == instance.name:
+            # One that a restore made and did not get into service is as new as it was then.
+            new = _was_left_half_way(instance)
+            new = record["created"] = ask("create", version_of_newest(tool, request.source or instance)) or new
+        made = request.create and (new or not has_served(instance))
+        if not made and request.source is None and request.confirm == instance.name:
             notes = _save_last_log(adapters)
         planned = make_plan(instance, adapters, tool, request)
         planned.notes.extend(notes)
@@ -85,7 +89,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         measured = record["restore"] = planned.fields()
         measured["rto_target_seconds"] = level.rto.total_seconds()
         measured["rpo_target_seconds"] = level.rpo.total_seconds()
-        _refuse(planned)
+        _refuse(planned, "an empty server was made, and nothing else changed" if new else "nothing was changed")
         guard.use(instance, Work.DESTRUCTIVE, request.override, record)
         adapters.engine.close()
         reached, configuration = _make_aside(planned, tool, adapters, record, ask)
@@ -94,7 +98,7 @@ def run(instance: Instance, record: Record, *, request: Request, ask: Ask) -> di
         measured["in_service"] = True
         measured["rto_seconds"] = round(time.monotonic() - began, 1)
         log.info("%s is in service again, restored to %s", instance.name, reached.position)
-        problems = _afterwards(instance, adapters, reached, request, measured)
+        problems = _afterwards(instance, adapters, reached, request, measured, made=made)
         if configuration and not new:
             _compare(adapters, configuration, measured)
         if not request.keep_previous and not request.delta and not problems:
@@ -124,7 +128,9 @@ def _put_in_place(planned: Plan, ask: Ask, configuration: Configuration | None =
     if not planned.request.delta:
         try:
             ask("swap", planned.moment)
-        except HoldfastError:
+        except HoldfastError as error:
+            if isinstance(error, Refused):  # nothing was moved
+                ask("tidy")
             if planned.place.running:
                 ask("start")
             raise
@@ -144,13 +150,18 @@ def _unconfirmed(name: str) -> str:
     return f"confirm with the exact name of the instance, {name!r}, to have it done"
 
 
-def _refuse(planned: Plan) -> None:
+def _was_left_half_way(instance: Instance) -> bool:
+    last = History.read(Records(instance)).last.get(str(Job.RESTORE)) or {}
+    return bool(last.get("created")) and not last.get("restore", {}).get("in_service")
+
+
+def _refuse(planned: Plan, done: str) -> None:
     request, problems = planned.request, list(planned.problems)
     if request.confirm != planned.instance.name:
         problems.insert(0, f"{request.confirm!r} does not confirm it: {_unconfirmed(planned.instance.name)}")
     if problems:
         raise Refused(
-            "; ".join(problems), where=planned.instance.name, remedy="Nothing was changed. See the plan with --plan"
+            "; ".join(problems), where=planned.instance.name, remedy=f"{done.capitalize()}. See the plan with --plan"
         )
 
 
@@ -163,6 +174,8 @@ def _save_last_log(adapters: Adapters) -> list[str]:
             adapters.physical.prove_log()
         else:
             adapters.physical.save_log()
+    except STOPS:
+        raise
     except HoldfastError as error:
         log.warning("the newest log could not be saved first: %s", error)
         return [f"the newest log could not be saved first: {error.what}"]
@@ -305,7 +318,13 @@ def _compare(adapters: Adapters, saved: Configuration, measured: dict[str, Any])
 
 
 def _afterwards(
-    instance: Instance, adapters: Adapters, reached: Reached, request: Request, measured: dict[str, Any]
+    instance: Instance,
+    adapters: Adapters,
+    reached: Reached,
+    request: Request,
+    measured: dict[str, Any],
+    *,
+    made: bool,
 ) -> list[str]:
     """Make the restored instance whole: its log goes on and arrives, the application answers."""
     problems: list[str] = []
@@ -319,7 +338,7 @@ def _afterwards(
 
     attempt("its log does not go on", lambda: adapters.engine.adopt(reached))
     # Of a server that was just made, the parameters follow, and the full backup after them proves the log.
-    if instance.service_level.log_interval is not None and not request.create:
+    if instance.service_level.log_interval is not None and not made:
         measured["log_proven"] = attempt("its log does not arrive", adapters.physical.prove_log)
     attempt("no marker could be written", adapters.engine.write_marker)
     for item in request.assertions:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .configuration import differences
 from .engines.base import Engine
-from .errors import HoldfastError
+from .errors import STOPS, HoldfastError
 from .model import Configuration, Fitted
 from .owner import Ask
 from .units import format_instant, parse_instant
@@ -29,6 +29,8 @@ def keep(engine: Engine) -> Summary | None:
     """
     try:
         kept = engine.save_configuration()
+    except STOPS:
+        raise
     except HoldfastError as error:
         log.warning("the configuration of the server is not in the backup: %s", error)
         return {"problem": error.what}

@@ -240,8 +240,13 @@ def _look_at_server(plan: Plan, adapters: Adapters) -> None:
         plan.problems.append(f"clients are connected and may write: {_some(plan.clients)}")
 
 
+def has_served(instance: Instance) -> bool:
+    """Whether a job of the instance ever went well on this host: its server is then none that waits to be made."""
+    return _has_records(instance) and bool(History.read(Records(instance)).last_ok)
+
+
 def _look_at_windows(plan: Plan) -> None:
-    if plan.request.create:
+    if plan.request.create and not has_served(plan.instance):
         return  # there is no server, so nobody can be disturbed: this is an emergency
     judged = guard.judge(plan.instance, Work.DESTRUCTIVE, plan.request.override)
     plan.problems.extend([judged.problem] if judged.problem else [])

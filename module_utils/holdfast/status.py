@@ -236,8 +236,12 @@ def _is_bound(instance: Instance, job: Job) -> bool:
 
 def _next_run(instance: Instance, job: Job, cron: str, found: dict[str, Any]) -> str | None:
     if _is_bound(instance, job):
-        lost = found["windows"]["error"]
-        return None if lost else format_instant(windows.next_run(instance.windows, schedule.parse(cron), utcnow()))
+        if found["windows"]["error"]:
+            return None
+        run = windows.next_run(instance.windows, schedule.parse(cron), utcnow())
+        if run is None:
+            _problem(found, "critical", f"the {job} job will not run again: no window lets it in")
+        return format_instant(run)
     now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     return format_instant(schedule.parse(cron).next(now).astimezone())
 

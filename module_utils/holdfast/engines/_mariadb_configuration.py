@@ -88,7 +88,9 @@ class MariaDBConfiguration(MariaDBHost):
     def save_configuration(self) -> Configuration | None:
         if self.is_replica():
             return None
-        found, kept = self.configuration(), self.saved_configuration()
+        found, kept = self.configuration(), None
+        with suppress(HoldfastError):  # one that cannot be read gives way
+            kept = self.saved_configuration()
         if kept and found == replace(kept, taken=None):
             return kept
         if not kept:

@@ -19,7 +19,7 @@ from ..configuration import (
     to_text,
     without_secrets,
 )
-from ..errors import NotInstalled
+from ..errors import HoldfastError, NotInstalled
 from ..model import Configuration, Fitted
 from ..owner import run_as_owner
 from ..units import format_instant
@@ -69,6 +69,7 @@ _OF_THE_PLACE = frozenset(
 )
 _STEERS_ANOTHER = ("archive_", "primary_", "recovery_end_", "recovery_min_", "recovery_target")
 _LIBRARIES = frozenset({"shared_preload_libraries", "session_preload_libraries", "local_preload_libraries"})
+_AUTOMATIC = re.compile(r"^\s*([\w.]+)\s*=\s*'((?:[^']|'')*)'\s*$")
 _WORDS = re.compile(r'parameter "([\w.]+)"')
 _SAYS = re.compile(r"\b(?:LOG|ERROR|FATAL):\s+(.+)")
 # An entry may name a file with more of them.
@@ -95,7 +96,9 @@ class PostgreSQLConfiguration(PostgreSQLHost):
     def save_configuration(self) -> Configuration | None:
         if self._row("SELECT pg_is_in_recovery()")[0]:
             return None
-        found, kept = self.configuration(), self.saved_configuration()
+        found, kept = self.configuration(), None
+        with suppress(HoldfastError):  # one that cannot be read gives way
+            kept = self.saved_configuration()
         if kept and found == replace(kept, taken=None):
             return kept
         self._execute("SET synchronous_commit TO local")  # as for markers
@@ -110,11 +113,13 @@ class PostgreSQLConfiguration(PostgreSQLHost):
         return from_text(*rows[0]) if rows else None
 
     def fit(self, saved: Configuration) -> Fitted:
+        return fit(saved, here(), self._libraries(saved))
+
+    def _libraries(self, saved: Configuration) -> str:
         try:
-            libraries = os.path.join(os.path.dirname(program("postgres", saved.version)), "..", "lib")
+            return os.path.join(os.path.dirname(program("postgres", saved.version)), "..", "lib")
         except NotInstalled:
-            libraries = ""
-        return fit(saved, here(), libraries)
+            return ""
 
     def configure(self, saved: Configuration | None) -> Fitted:
         # The files belong to the owner of the data: root has no part in it.
@@ -126,6 +131,10 @@ class PostgreSQLConfiguration(PostgreSQLHost):
         if saved is None:
             return Fitted()
         fitted = self.fit(saved)
+        automatic = os.path.join(self._cluster().data_directory, "postgresql.auto.conf")
+        with open(automatic, encoding="utf-8") as stream:
+            own = fit_automatic(stream.read(), fitted, here(), self._libraries(saved))
+        _write(automatic, own, 0o600)
         header = _HEADER.format(taken=format_instant(saved.taken))
         for name, text in fitted.files.items():
             path = os.path.join(directory, name)
@@ -171,6 +180,24 @@ def fit(saved: Configuration, host: Here, libraries: str) -> Fitted:
     for name, text in saved.files.items():
         fitted.files[name] = _fit_file(name, text, fitted, host)
     return fitted
+
+
+def fit_automatic(text: str, fitted: Fitted, host: Here, libraries: str) -> str:
+    """What ALTER SYSTEM set, as this host can have it: it came with the data, and outranks every other file."""
+    kept = []
+    for line in text.splitlines():
+        found = _AUTOMATIC.match(line)
+        name = found[1].lower() if found else ""
+        if not found or name == "port" or name.startswith("archive_"):
+            kept.append(line)  # those are the instance's own already
+        elif name in _OF_THE_PLACE or name.startswith(_STEERS_ANOTHER):
+            fitted.of_the_place.append(name)
+        else:
+            before = found[2].replace("''", "'").replace("\\\\", "\\")
+            value = _fit_parameter(name, before, fitted, host, libraries)
+            if value is not None:
+                kept.append(line if value == before else assignment(name, value))
+    return "".join(f"{line}\n" for line in kept)
 
 
 def _fit_parameter(name: str, value: str, fitted: Fitted, host: Here, libraries: str) -> str | None:

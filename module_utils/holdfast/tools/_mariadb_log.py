@@ -53,8 +53,7 @@ class BinaryLog:
         self._engine = engine
         self._store = store
         self._is_first = store.repository == instance.primary_repository
-        name = "binary-log.json" if self._is_first else f"binary-log-{store.repository.name}.json"
-        self._path = os.path.join(instance.state_directory, name)
+        self._path = os.path.join(instance.state_directory, f"binary-log-{store.repository.name}.json")
 
     def save(self) -> SavedLog:
         """Save every file that is not in the repository yet. Also works while the server is down, from its directory.
@@ -93,7 +92,9 @@ class BinaryLog:
             fresh = self._first(fresh)
         begin = state.last.position if state.last else None
         whole = not gap and all(os.path.exists(os.path.join(state.directory, file.name)) for file in state.files)
-        for window in rules.windows(state.files if whole else [], fresh):
+        pieces = rules.windows(state.files if whole else [], fresh)
+        # One that was out of reach for long catches up piece by piece: the first has the newest meanwhile.
+        for window in pieces if self._is_first else pieces[:1]:
             same = bool(state.files) and whole and window[0] == state.files[0]
             noted = reach if window[-1] == fresh[-1] else {}
             state.snapshot = self._store_window(state, window, state.snapshot if same else None, noted)

@@ -9,7 +9,7 @@ from ..repositories.restic import Snapshot
 
 LOG = "log"
 WINDOW_FILES = 100
-WINDOW_BYTES = 1 << 30
+WINDOW_BYTES = 128 << 20
 
 
 def unsaved(last: LogFile | None, found: Sequence[LogFile]) -> tuple[list[LogFile], str]:

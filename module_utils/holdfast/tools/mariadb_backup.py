@@ -18,6 +18,7 @@ from ..engines._mariadb_staging import MariaDBStaging
 from ..engines.base import Scratch
 from ..engines.mariadb import MariaDB
 from ..errors import (
+    STOPS,
     AccessDenied,
     CommandFailed,
     CorruptBackup,
@@ -157,6 +158,8 @@ class MariaDBBackup:
         for repository in self.instance.repositories:
             try:
                 saved.append(self._log(repository).save())
+            except STOPS:
+                raise
             except HoldfastError as error:  # what one repository lacks the others shall have
                 failed.append(error)
         if failed:

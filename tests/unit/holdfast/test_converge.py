@@ -494,3 +494,11 @@ def test_a_server_that_a_restore_will_make_is_not_missed(lab):
     assert outcome.instances["orders"]["role"] == "awaited"
     assert not list(lab.root.glob("systemd/*orders*")), "it has nothing yet that jobs could do"
     assert config.load("orders").port == orders.port
+
+
+def test_a_restore_that_is_only_asked_for_takes_no_jobs_away(lab):
+    orders = lab.instance()
+    lab.run(orders)
+    before = lab.tree()
+    converge.apply(converge.plan([orders], "systemd", awaiting=["orders"]))
+    assert lab.tree() == before

@@ -115,6 +115,24 @@ def test_a_repository_that_is_out_of_reach_keeps_the_log_from_no_other(
     assert saved == ["b", "c"]
 
 
+def test_the_end_of_a_log_job_is_not_taken_for_a_repository_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repositories = tuple(Repository(name, "posix", {"path": str(tmp_path / name)}) for name in ("a", "b"))
+    instance = Instance("orders", "mariadb", 3306, LEVEL, repositories, "mysql", str(tmp_path))
+    asked = []
+
+    def log(_instance: Instance, _engine: object, store: Restic) -> object:
+        asked.append(store.repository.name)
+        raise errors.TimeLimitExceeded("10 min are over")
+
+    monkeypatch.setattr(mariadb_backup, "require", str)
+    monkeypatch.setattr(mariadb_backup, "BinaryLog", log)
+    with pytest.raises(errors.TimeLimitExceeded):
+        mariadb_backup.MariaDBBackup(instance, mariadb.MariaDB(instance)).save_log()
+    assert asked == ["a"]
+
+
 @pytest.mark.parametrize(
     ("rows", "problems"),
     [
