@@ -107,12 +107,17 @@ def describe(steps: Sequence[Mapping[str, Any]]) -> str:
     """A plan as a person reads it."""
     lines = []
     for step in steps:
-        lines.append(f"{step['what']}{' in ' + step['database'] if step['database'] else ''}")
+        lines.append(_remark(f"{step['what']}{' in ' + step['database'] if step['database'] else ''}"))
         lines.extend(f"  + {line}" for line in step["statements"])
         lines.extend(f"  undo: {line}" for line in step["undo"])
         if step["irreversible"]:
-            lines.append(f"  cannot be undone: {step['irreversible']}")
+            lines.append(f"  cannot be undone: {_remark(step['irreversible'])}")
     return "\n".join(lines)
+
+
+def _remark(text: str) -> str:
+    """A text as one line: names are data, and one that holds the end of a line would end the remark it stands in."""
+    return " ".join(text.splitlines())
 
 
 def _plan(name: str, request: Request, prepare: Prepare) -> dict[str, Any]:
@@ -130,11 +135,10 @@ def _change(instance: Instance, record: Record, *, request: Request) -> dict[str
         auditor = registry.auditor(adapters.engine)
         skipped: list[Wanted] = []
         steps, said["notes"] = _steps(instance, auditor, request, skipped)
-        if not steps:
-            return {}
-        said["undo"] = write_undo(instance, steps)
-        said["steps"] = plain(steps)
-        auditor.change(steps)
+        if steps:
+            said["undo"] = write_undo(instance, steps)
+            said["steps"] = plain(steps)
+            auditor.change(steps)
         wanted = _wanted_by_policy(auditor, _policy(instance, request))[0] if request.action == "policy" else []
     left = [item for item in wanted if item not in skipped]
     if left:
@@ -257,10 +261,10 @@ def write_undo(instance: Instance, steps: Sequence[Step]) -> str:
     for step in back:
         if step.database != database:
             database = step.database
-            lines.append(f"\n-- database: {database or 'any'}")
-        lines.append(f"-- {step.what}")
+            lines.append(f"\n-- database: {_remark(database) or 'any'}")
+        lines.append(f"-- {_remark(step.what)}")
         if step.irreversible:
-            lines.append(f"-- what this cannot bring back: {step.irreversible}")
+            lines.append(f"-- what this cannot bring back: {_remark(step.irreversible)}")
         lines.extend(f"{statement.rstrip(';')};" for statement in step.statements)
     path = os.path.join(store.directory, f"{name}.sql")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
