@@ -257,6 +257,23 @@ def test_times_with_a_zone(text: str, hour: int) -> None:
         "DO $$BEGIN EXECUTE 'GRANT x TO y'; END$$",
         "REASSIGN OWNED BY a TO b",
         "ALTER SYSTEM SET archive_command = 'x'",
+        "/* /**/ */ GRANT admin TO mallory",
+        "/* /* -- */ ' */ GRANT admin TO mallory",
+        "GRANT/**/admin TO mallory /* no end",
+        "SELECT 'C:\\'; /* x */ GRANT admin TO mallory",
+        "SELECT 'it\\'s'; /* x */ GRANT admin TO mallory",
+        "SELECT 1 AS a$b$; /* x */ GRANT admin TO mallory",
+        "UPDATE pg_authid SET rolsuper = true WHERE rolname = 'mallory'",
+        "update only /* x */ pg_catalog.pg_authid set rolsuper = true",
+        'UPDATE "pg_catalog"."pg_authid" SET rolsuper = true',
+        "WITH x AS (INSERT INTO pg_auth_members VALUES (10, 20)) SELECT 1",
+        "DELETE FROM pg_db_role_setting",
+        "UPDATE pg_proc SET prosecdef = true",
+        "UPDATE pg_class SET relowner = 1",
+        "INSERT INTO pg_namespace SELECT 1",
+        "UPDATE pg_database SET datdba = 1",
+        "DO $$BEGIN UPDATE pg_authid SET rolsuper = true; END$$",
+        "COPY pg_auth_members FROM STDIN",
     ],
 )
 def test_statements_that_change_power(statement: str) -> None:
@@ -267,7 +284,17 @@ def test_statements_that_change_power(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["SELECT 'GRANT x TO y'", "CREATE TABLE grants (x int)", "DROP TABLE roles", "INSERT INTO role VALUES (1)"],
+    [
+        "SELECT 'GRANT x TO y'",
+        "CREATE TABLE grants (x int)",
+        "DROP TABLE roles",
+        "INSERT INTO role VALUES (1)",
+        "SELECT 'UPDATE pg_authid SET x'",
+        "SELECT * FROM pg_authid",
+        "INSERT INTO pg_classes VALUES (1)",
+        "/* GRANT x TO y */ SELECT 1",
+        "/* /* */ ; GRANT x TO y */ SELECT 1",
+    ],
 )
 def test_statements_that_do_not(statement: str) -> None:
     assert log.act(log.Line(None, "", "", "LOG", f"statement: {statement}")) is None
@@ -292,6 +319,13 @@ def test_statements_that_do_not(statement: str) -> None:
         ),
         ("ALTER ROLE a -- password S3cret\n LOGIN", "ALTER ROLE a /* */\n LOGIN"),
         ('GRANT x TO "it\'s"', 'GRANT x TO "it\'s"'),
+        # Whether the first string ends where it seems to, a setting of the session says.
+        ("ALTER ROLE a PASSWORD 'x\\'; ALTER ROLE b PASSWORD 'S3cret'", "ALTER ROLE a PASSWORD '***'"),
+        ("COMMENT ON ROLE a IS 'C:\\'; ALTER ROLE a PASSWORD 'S3cret'", "COMMENT ON ROLE a IS '***'"),
+        ("ALTER ROLE a PASSWORD U&'\\0053'; ALTER ROLE b PASSWORD 'S3'", "ALTER ROLE a PASSWORD '***'"),
+        ("COMMENT ON ROLE a IS E'C:\\'; ALTER ROLE b PASSWORD ''S3'", "COMMENT ON ROLE a IS '***'"),
+        ("ALTER ROLE a PASSWORD 'one' -- x\n 'S3cret' LOGIN", "ALTER ROLE a PASSWORD '***' -- x\n '***' LOGIN"),
+        ("/* /* password 'S3' */ S3 */ GRANT x TO y", "/* */ GRANT x TO y"),
     ],
 )
 def test_secrets_do_not_leave_the_log(statement: str, shown: str) -> None:
