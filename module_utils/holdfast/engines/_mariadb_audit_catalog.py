@@ -63,7 +63,7 @@ _NO_LIMIT = -1
 _USABLE_NATIVE = re.compile(r"\*[0-9A-F]{40}$|[0-9a-f]{16}$", re.IGNORECASE)
 _NATIVE = ("mysql_native_password", "mysql_old_password")
 _WITHOUT_PASSWORD = frozenset(("unix_socket", "pam", "gssapi", "named_pipe"))
-_PLAIN = re.compile(r"[0-9A-Za-z_$]+$")
+_PLAIN = re.compile(r"[0-9A-Za-z_$]+\Z")
 LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -406,6 +407,26 @@ def test_who_cannot_log_in_has_no_path() -> None:
 def test_a_login_belongs_to_the_most_specific_account(host: str, name: str) -> None:
     hosts = ("%", "10.1.%", "localhost", "10.1.2.3", "10.9.0.0/255.255.0.0")
     assert accounts.match([stored("u", item) for item in hosts], "u", host) == name
+
+
+@pytest.mark.parametrize(
+    ("shown", "host"),
+    [
+        ("10.1.2.3:50412", "10.1.2.3"),
+        ("2001:db8::7:50412", "2001:db8::7"),
+        ("::1:50412", "::1"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_a_client_is_its_address_without_the_port(shown: str, host: str) -> None:
+    found = re.search(r"regexp_replace\(host, '(.*?)', ''\)", accounts.CONNECTED)
+    assert found
+    assert re.sub(found[1], "", shown) == host
+
+
+def test_a_name_that_ends_with_a_line_is_quoted() -> None:
+    assert catalog.typed("shop", "bills\n") == "shop.`bills\n`"
+    assert catalog.typed("shop", "bills") == "shop.bills"
 
 
 @pytest.mark.parametrize(
