@@ -136,7 +136,8 @@ def _through_definers(lent: _Lent, grant: Grant, holders: Mapping[str, Sequence[
     for privilege, definer in found.items():
         for account, chain in holders.get(grant.holder, ()):
             if definer != account:
-                yield Right(account, privilege, grant.kind, grant.object, grant.database, via=chain, source="routine")
+                via = (*chain, definer)  # it goes when the definer's code goes, and is no grant to take back
+                yield Right(account, privilege, grant.kind, grant.object, grant.database, via=via, source="routine")
 
 
 def on_system_tables(grant: Grant, tables: frozenset[str]) -> bool:

@@ -147,7 +147,7 @@ def test_rights_come_through_nested_roles_to_the_column(spoiled: list[Second]) -
         assert ("column_only@localhost", "UPDATE", "shop.bills(note)", ()) in held
         assert ("PUBLIC", "SELECT", "shop.bills", ()) in held
         assert ("caller@localhost", "EXECUTE", "shop.run_it", ()) in held
-        assert ("caller@localhost", "EXECUTE AS root@localhost", "shop.run_it", ()) in held
+        assert ("caller@localhost", "EXECUTE AS root@localhost", "shop.run_it", ("root@localhost",)) in held
         assert ("wakes@localhost", "ALL PRIVILEGES", "*.*", ("dba",)) in held
         assert [item[1:] for item in held if item[0] == "everything@localhost"] == [("ALL PRIVILEGES", "*.*", ())]
         grantable = {item["object"] for item in rights if item["account"] == "hands_on@localhost" and item["grantable"]}

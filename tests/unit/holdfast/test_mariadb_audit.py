@@ -219,9 +219,55 @@ def test_rights_go_to_each_holder_of_a_role_once() -> None:
         ("PUBLIC", "SHOW VIEW", "shop.`odd name`", ()),
         ("u@localhost", "UPDATE", "shop.bills(total)", ()),
         ("u@localhost", "EXECUTE", "shop.run", ()),
-        ("u@localhost", "EXECUTE AS root@localhost", "shop.run", ()),
+        ("u@localhost", "EXECUTE AS root@localhost", "shop.run", ("root@localhost",)),
     }
     assert all(item.grantable for item in rights.rights(reader, graph) if item.object == "shop.bills")
+
+
+def test_rights_that_are_lent_are_no_direct_ones() -> None:
+    graph = Graph([stored("u"), role("r"), role("PUBLIC")], [("r", "u@localhost", False)])
+    reader = Fake(
+        {
+            "mysql.procs_priv": [("r", "", "shop", "run", "PROCEDURE", "Execute")],
+            "mysql.proc": [("shop", "run", "procedure", "admin@localhost")],
+        }
+    )
+    lent = [item for item in rights.rights(reader, graph) if item.source == "routine"]
+    assert {item.account: item.via for item in lent} == {
+        "r": ("admin@localhost",),
+        "u@localhost": ("r", "admin@localhost"),
+    }
+
+
+def test_a_grant_option_that_stayed_behind_is_a_right() -> None:
+    graph = Graph([stored("u", access=bits("GRANT OPTION")), stored("v", access=bits("FILE", "GRANT OPTION"))], [])
+    reader = Fake({"mysql.tables_priv": [("u\0localhost\0shop\0bills\0Grant",)]})
+    found = {(item.account, item.privilege, item.object, item.grantable) for item in rights.rights(reader, graph)}
+    assert found == {
+        ("u@localhost", "GRANT OPTION", "*.*", True),
+        ("u@localhost", "GRANT OPTION", "shop.bills", True),
+        ("v@localhost", "FILE", "*.*", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        ({}, []),
+        ({"server_audit_incl_users": "app,web"}, ["server_audit_incl_users: of nobody but app,web"]),
+        ({"server_audit_excl_users": "app"}, ["server_audit_excl_users: not logged: app"]),
+        # The server does not look at those left out where others are named.
+        (
+            {"server_audit_incl_users": "app", "server_audit_excl_users": "web"},
+            ["server_audit_incl_users: of nobody but app"],
+        ),
+    ],
+)
+def test_an_audit_log_of_some_is_none_of_the_others(listed: dict[str, str], found: list[str]) -> None:
+    rows = {"server_audit": "ACTIVE", "server_audit_logging": "ON", "server_audit_events": "", **listed}
+    got = ask("MY21", answers={"AUDIT": list(rows.items())})
+    assert len(got) == len(found)
+    assert all(row.startswith(text) for row, text in zip(got, found, strict=True)), got
 
 
 @pytest.mark.parametrize(
