@@ -148,6 +148,12 @@ def sql_name(account: str) -> str:
     return f"{quoted(user)}@{quoted(host)}"
 
 
+def literal(value: str) -> str:
+    """A text as statements have it, in the dialect of the session."""
+    # A quote that is doubled is one in every mode; after a backslash it ends the text where NO_BACKSLASH_ESCAPES is on.
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 def typed(*names: str) -> str:
     """Names joined by dots, as a person types them."""
     return ".".join(name if name == "*" or _PLAIN.match(name) else quoted(name) for name in names)

@@ -124,8 +124,7 @@ def made_again(principal: Principal, printed: str) -> tuple[str, str]:
 
 def _method(plugin: str, stored: str) -> str:
     # Of a plugin without passwords it names a user or a service; the rest is nothing, or "invalid".
-    text = stored.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{plugin} USING '{text}'" if stored else plugin
+    return f"{plugin} USING {catalog.literal(stored)}" if stored else plugin
 
 
 def _line(printed: str, account: str) -> Line | None:
