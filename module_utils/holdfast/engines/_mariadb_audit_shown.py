@@ -135,7 +135,12 @@ def _line(printed: str, account: str) -> Line | None:
     who = catalog.sql_name(account)
     if match is None or not (match["rest"] + " ").startswith(who + " "):
         return None
-    held = {found["words"]: found["columns"] or "" for found in _HELD.finditer(match["held"]) if found["words"]}
+    held: dict[str, str] = {}
+    for found in _HELD.finditer(match["held"]):
+        if found["words"]:
+            # The one on the table stands for all columns, also beside one on some.
+            name, columns = found["words"], found["columns"] or ""
+            held[name] = columns and held.get(name, columns)
     if set(held) == {_NOTHING} and "GRANT OPTION" not in match["rest"]:
         return None
     held.pop(_NOTHING, None)
