@@ -201,7 +201,7 @@ def test_what_the_engine_has_no_step_for_is_no_success(auditor, monkeypatch):
     record = start("policy", policy={"accounts": {"ann": {"state": "locked"}}})
     assert record["result"] == "failed"
     assert "still not as the policy has them: lock ann" in record["error"]["what"]
-    assert (record["access_change"]["undo"], auditor.changed) == ("", []), "there was nothing to do, and nothing to undo"
+    assert (record["access_change"]["undo"], auditor.changed) == ("", []), "nothing was done"
 
 
 def test_a_server_as_its_policy_has_it_is_left_alone(auditor, orders):
