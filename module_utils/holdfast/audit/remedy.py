@@ -19,7 +19,7 @@ from ..model import Instance, Job
 from ..owner import run_as_owner
 from ..records import Record
 from ..units import utcnow
-from .compare import judge_member
+from .compare import judge_member, of_the_server
 from .facts import plain
 from .model import Action, Membership, Right, Step
 from .policy import Policy
@@ -207,8 +207,10 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
         elif entry.state == "locked" and account.login and not account.locked:
             found.append((Action.LOCK, name, {}))
     kept = {name for name, account in accounts.items() if not account.system and name not in gone}
-    held = {(item.role, item.member) for item in auditor.memberships()}
-    found.extend(_unwanted_members(auditor.memberships(), policy, kept))
+    memberships = auditor.memberships()
+    held = {(item.role, item.member) for item in memberships}
+    theirs = (item for item in memberships if item.member not in gone and not of_the_server(item, accounts))
+    found.extend(_unwanted_members(theirs, policy))
     notes.extend(
         f"the policy gives {role} to {member}, which does not hold it; it is not granted"
         for role in policy.roles
@@ -219,9 +221,9 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
     return sorted(found, key=lambda item: (_ORDER.index(item[0]), item[1], sorted(item[2].items()))), notes
 
 
-def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: set[str]) -> Iterable[Wanted]:
+def _unwanted_members(memberships: Iterable[Membership], policy: Policy) -> Iterable[Wanted]:
     for item in memberships:
-        verdict = judge_member(policy, item) if item.member in kept else ""
+        verdict = judge_member(policy, item)
         if verdict:
             yield Action.REVOKE, item.member, {"role": item.role, **({"admin": True} if verdict == "admin" else {})}
 
@@ -229,8 +231,9 @@ def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: s
 def _unwanted_rights(auditor: Auditor, policy: Policy, gone: set[str]) -> Iterable[Wanted]:
     seen = set()
     for right in unwanted(auditor.rights(), policy):
-        # One that comes by a role goes with the role; one of an owner, or of default privileges, is for a person.
-        if right.account in gone or right.via or right.source != "grant":
+        # One that comes by a role goes with the role, one that is lent with what lends it; one of an owner, or of
+        # default privileges, is for a person. To call a routine that runs as its owner is a right like others.
+        if right.account in gone or right.via or right.source not in ("grant", "routine"):
             continue
         wanted = _of_right(right)
         key = (right.account, *sorted(wanted.items()))

@@ -174,6 +174,34 @@ def test_bringing_to_policy_takes_away_what_the_policy_names(auditor):
     ]
 
 
+def test_a_role_that_everybody_has_is_taken_away(auditor):
+    auditor.people += [
+        account("PUBLIC", login=False, system=True),
+        account("pg_monitor", login=False, system=True),
+        account("pg_read_all_stats", login=False, system=True),
+    ]
+    auditor.held = [
+        Membership("writers", "PUBLIC"),
+        Membership("writers", "pg_monitor"),
+        Membership("writers", "postgres"),
+        Membership("pg_read_all_stats", "pg_monitor"),
+    ]
+    roles = {"writers": {"members": []}, "pg_read_all_stats": {"members": []}}
+    found = plan("policy", policy={"roles": roles})
+    assert [step["account"] for step in found["steps"]] == ["PUBLIC", "pg_monitor"]
+
+
+def test_the_right_to_call_a_routine_that_runs_as_its_owner_is_one(auditor):
+    auditor.given = [
+        Right("shop", "EXECUTE", "routine", "public.pay()", "shop", source="routine"),
+        Right("shop", "SELECT AS root@localhost", "view", "a.b", "a", via=("root@localhost",), source="routine"),
+        Right("shop", "EXECUTE", "future routines", "of ann", "shop", source="default"),
+    ]
+    found = plan("policy", policy=POLICY)
+    (step,) = [step for step in found["steps"] if step["action"] == "revoke"]
+    assert "public.pay()" in step["statements"][0]
+
+
 def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, monkeypatch):
     auditor.people.append(account("bob"))
     plan_ = auditor.plan

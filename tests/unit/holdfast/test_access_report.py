@@ -151,6 +151,15 @@ def test_a_framework_page_has_its_requirements_with_the_worst_of_each(told, audi
     assert "8.3.9" not in page, "that is a requirement of another framework"
 
 
+def test_a_part_that_could_not_be_read_is_no_whole_audit(told, auditor, tmp_path):
+    auditor.log = HoldfastError("permission denied")
+    answers = told({})
+    del answers["db1"]["instances"][0]["record"]  # as the last audit is told, without a run of its own
+    found = made(answers, tmp_path)
+    assert [item["status"] for item in found.entries[0]["checks"] if item["status"] == "error"] == []
+    assert found.counts["states"] == {"audited": 0, "incomplete": 1, "not audited": 0}
+
+
 def test_sarif_has_rules_results_suppressions_and_what_was_fixed(told, auditor, tmp_path):
     told()
     auditor.answers["PG01"] = [finding("eve <script>"), finding("mallory")]
