@@ -11,7 +11,8 @@ from ._mariadb_connection import Connection
 
 _BEGIN = "START TRANSACTION READ ONLY"
 # A global ANSI_QUOTES, ORACLE, NO_BACKSLASH_ESCAPES or EMPTY_STRING_IS_NULL changes what is printed and what is meant.
-DIALECT = "SET SESSION sql_mode = '', sql_quote_show_create = 1"
+# Without NO_AUTO_CREATE_USER a GRANT to an account that was dropped meanwhile would make it, without a password.
+DIALECT = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER', sql_quote_show_create = 1"
 
 
 class Reader(Protocol):

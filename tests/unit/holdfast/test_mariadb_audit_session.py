@@ -103,6 +103,12 @@ def test_the_dialect_is_set_once_for_each_connection() -> None:
     assert server.ran.count(DIALECT) == 2
 
 
+def test_no_grant_makes_an_account() -> None:
+    modes = DIALECT.split("'")[1].split(",")
+    assert "NO_AUTO_CREATE_USER" in modes
+    assert not {"ANSI_QUOTES", "ANSI", "ORACLE", "NO_BACKSLASH_ESCAPES", "EMPTY_STRING_IS_NULL"} & set(modes)
+
+
 def test_a_hostile_name_stays_a_name() -> None:
     (step,) = _plan(Server(), Action.REVOKE, role=HOSTILE)
     assert step.statements[0].endswith(r"Role = 'x\\'' OR 1=1 -- '")
