@@ -20,7 +20,8 @@ MEMBERSHIPS = "SELECT User, Host, Role, Admin_option = 'Y' FROM mysql.roles_mapp
 # In one column: the driver takes most of its time for each, and there may be a hundred thousand rows.
 TABLES = (
     "SELECT concat_ws(char(0 USING utf8mb4), User, Host, Db, Table_name, Table_priv) FROM mysql.tables_priv"
-    " WHERE Table_priv <> ''"
+    # A grant option that stands alone there may be that of columns, which have their own rows.
+    " WHERE Table_priv <> '' AND NOT (Table_priv = 'Grant' AND Column_priv <> '')"
 )
 COLUMNS = "SELECT User, Host, Db, Table_name, Column_name, Column_priv FROM mysql.columns_priv WHERE Column_priv <> ''"
 ROUTINES = "SELECT User, Host, Db, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv WHERE Proc_priv <> ''"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -248,6 +250,18 @@ def test_a_grant_option_that_stayed_behind_is_a_right() -> None:
         ("u@localhost", "GRANT OPTION", "shop.bills", True),
         ("v@localhost", "FILE", "*.*", True),
     }
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "read"),
+    [("Select,Grant", "", True), ("Grant", "", True), ("Select", "Update", True), ("Grant", "Select", False)],
+)
+def test_a_grant_option_of_columns_is_none_alone(table: str, columns: str, read: bool) -> None:
+    with closing(sqlite3.connect(":memory:")) as rows:
+        rows.execute("CREATE TABLE tables_priv (Table_priv, Column_priv)")
+        rows.execute("INSERT INTO tables_priv VALUES (?, ?)", (table, columns))
+        condition = catalog.TABLES.partition(" WHERE ")[2]
+        assert bool(rows.execute(f"SELECT 1 FROM tables_priv WHERE {condition}").fetchall()) is read  # noqa: S608
 
 
 @pytest.mark.parametrize(
