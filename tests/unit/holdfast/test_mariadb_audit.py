@@ -261,7 +261,7 @@ def test_a_grant_option_of_columns_is_none_alone(table: str, columns: str, read:
         rows.execute("CREATE TABLE tables_priv (Table_priv, Column_priv)")
         rows.execute("INSERT INTO tables_priv VALUES (?, ?)", (table, columns))
         condition = catalog.TABLES.partition(" WHERE ")[2]
-        assert bool(rows.execute(f"SELECT 1 FROM tables_priv WHERE {condition}").fetchall()) is read  # noqa: S608
+        assert bool(rows.execute(f"SELECT 1 FROM tables_priv WHERE {condition}").fetchall()) is read
 
 
 @pytest.mark.parametrize(
