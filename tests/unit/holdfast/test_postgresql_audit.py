@@ -27,10 +27,11 @@ from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     membership,
     target,
 )
-from ansible.module_utils.holdfast.engines._postgresql_audit_logfiles import Tail, of_form, place
+from ansible.module_utils.holdfast.engines._postgresql_audit_logfiles import _SETTINGS, Tail, of_form, place
 from ansible.module_utils.holdfast.engines._postgresql_audit_passwords import matches, readable, trials, try_all
 from ansible.module_utils.holdfast.engines._postgresql_audit_plan import by_database
 from ansible.module_utils.holdfast.engines._postgresql_audit_roles import Held, Role, Roles
+from ansible.module_utils.holdfast.engines._postgresql_audit_sql import SERVER_VALUE
 from ansible.module_utils.holdfast.engines._postgresql_session import listed
 from ansible.module_utils.holdfast.errors import InvalidInput
 
@@ -481,6 +482,23 @@ def test_steps_are_grouped_by_database_in_their_order() -> None:
         Step(Action.DROP, "x", "w", (name,), (), database) for name, database in (("1", "a"), ("2", "a"), ("3", ""))
     ]
     assert [(database, len(group)) for database, group in by_database(steps)] == [("a", 2), ("postgres", 1)]
+
+
+@pytest.mark.parametrize(
+    "statement", [*(check.statement for check in CHECKS if check.id in ("PG08", "PG16", "PG27")), _SETTINGS]
+)
+def test_what_the_role_that_asks_has_of_its_own_is_no_setting_of_the_server(statement: str) -> None:
+    assert SERVER_VALUE in statement
+    rest = statement.replace(SERVER_VALUE, "")
+    for word in ("reset_val", "current_setting('log_statement", "current_setting('log_connections"):
+        assert word not in rest, "a session begins with what its role and its database have"
+
+
+def test_an_archive_without_a_command_and_a_network_of_every_address_are_asked_for() -> None:
+    asked = {check.id: check.statement for check in CHECKS}
+    assert "current_setting('archive_command') = ''" in asked["PG26"]
+    assert "current_setting('archive_library', true)" in asked["PG26"], "servers before 15 do not have it"
+    assert "masklen(net) = 0" in asked["PG10"], "10.0.0.0/0 is every address too"
 
 
 def test_severities_are_those_of_the_facts() -> None:
