@@ -7,6 +7,7 @@ of its own is compared with the run before; what it has through others is, by th
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 from collections import Counter
@@ -32,6 +33,7 @@ class Rights:
 
     part: Part[int]  # how many
     accounts: dict[str, dict[str, int]] = field(default_factory=dict)  # "SELECT on table": how many
+    marks: dict[str, str] = field(default_factory=dict)  # by account: the same for the same rights, in any order
     results: list[Result] = field(default_factory=list)
     gained: Sequence[Right] | None = None
     lost: Sequence[Right] | None = None
@@ -50,6 +52,7 @@ def read(
     """
     judge = _Judge(policy, known)
     counts: dict[str, Counter[str]] = {}
+    marks: Counter[str] = Counter()
     own: set[str] = set()
 
     def all_of_them() -> int:
@@ -63,6 +66,7 @@ def read(
                     own.add(line)
                 judge.see(right)
                 counts.setdefault(right.account, Counter())[f"{right.privilege} on {right.kind}"] += 1
+                marks[right.account] ^= int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest(), "big")
                 stream.write(line + "\n")
                 number += 1
         return number
@@ -72,6 +76,7 @@ def read(
     if part.value is None:
         return found
     found.accounts = {name: dict(count) for name, count in counts.items()}
+    found.marks = {name: f"{mark:016x}" for name, mark in marks.items()}
     if os.path.exists(before):
         earlier = {line for line in _lines(before) if _is_own(_right(line))}
         found.gained = [_right(line) for line in sorted(own - earlier)]

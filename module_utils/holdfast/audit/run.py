@@ -100,7 +100,7 @@ def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: St
         "accounts": plain(list(facts.accounts.value or ())),
         "memberships": plain(list(facts.memberships.value or ())),
         "escalations": plain(list(facts.escalations.value or ())),
-        "rights": {"count": rights.part.value, "accounts": rights.accounts},
+        "rights": {"count": rights.part.value, "accounts": rights.accounts, "marks": rights.marks},
         "log": {"position": position, "seen": plain(list(seen))[-all_rights.MOST_SHOWN :]},
         "difference": {"since": before["started"] if before else None},
     }

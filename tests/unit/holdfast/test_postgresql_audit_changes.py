@@ -11,6 +11,7 @@ from ansible.module_utils.holdfast.engines import _postgresql_audit_defaults as 
 from ansible.module_utils.holdfast.engines import _postgresql_audit_drop as drop
 from ansible.module_utils.holdfast.engines import _postgresql_audit_grants as grants
 from ansible.module_utils.holdfast.engines import _postgresql_audit_plan as plan
+from ansible.module_utils.holdfast.engines import _postgresql_audit_rights as rights
 from ansible.module_utils.holdfast.engines import _postgresql_audit_roles as roles
 from ansible.module_utils.holdfast.engines._postgresql_session import Session
 from ansible.module_utils.holdfast.errors import HoldfastError
@@ -85,6 +86,16 @@ def test_a_role_with_the_name_of_everybody_is_an_error():
     with pytest.raises(HoldfastError, match="a role is called PUBLIC") as caught:
         roles.Roles.read(Catalog(**{"FROM pg_roles r": [(100, "PUBLIC", *rest)]}))
     assert caught.value.remedy == 'ALTER ROLE "PUBLIC" RENAME TO another name'
+
+
+def test_a_right_from_two_grantors_is_one(monkeypatch):
+    row = (100, "SELECT", "table", "app.t", False, 16400)
+    monkeypatch.setattr(
+        rights, "stream", lambda _, query: iter([(*row, 1), (*row, 2)] if "aclexplode" in query else [])
+    )
+    table = {}
+    rights._read(Catalog(), table, "SELECT")
+    assert [own.object for own in table[100]] == ["app.t"]
 
 
 def test_the_catalog_of_rights_writes_parameters_small():
