@@ -301,6 +301,11 @@ def test_statements_that_do_not(statement: str) -> None:
     assert log.act(log.Line(None, "", "", "LOG", f"statement: {statement}")) is None
 
 
+def test_a_statement_that_is_meant_to_take_long_does_not() -> None:
+    """Each of these comments begins in the one before, and none has an end."""
+    assert log.act(log.Line(None, "", "", "LOG", "statement: SELECT " + "/* " * 300_000)) is None
+
+
 @pytest.mark.parametrize(
     ("statement", "shown"),
     [
