@@ -14,9 +14,11 @@ from tests.integration.access_audit.mariadb import Second
 from tests.integration.fleet import connect
 
 AUDIT = """
-import dataclasses, json, resource, sys, time
+import dataclasses, json, resource, sys, tempfile, time
 sys.path.insert(0, "/opt/holdfast/holdfast.pyz")
 from holdfast import config, errors
+from holdfast.audit.policy import Policy
+from holdfast.audit.rights import read
 from holdfast.engines.registry import adapters, auditor
 
 instance = dataclasses.replace(config.load(sys.argv[1]), socket_directory=sys.argv[2], options={})
@@ -30,10 +32,13 @@ def findings():
         except errors.Unsupported:
             pass
     return count
+def rights():
+    with tempfile.TemporaryDirectory() as place:
+        return read(subject.rights, Policy(), place + "/rights", place + "/rights").part.value
 jobs = {
     "accounts": lambda: len(subject.accounts()),
     "memberships": lambda: len(subject.memberships()),
-    "rights": lambda: sum(1 for _ in subject.rights()),
+    "rights": rights,
     "findings": findings,
     "paths of escalation": lambda: len(subject.escalations()),
 }

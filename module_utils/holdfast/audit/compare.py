@@ -123,21 +123,27 @@ def _dormant(policy: Policy, facts: Facts) -> list[Finding]:
             said = f"last seen {_day(seen)} ({account.last_seen_source})" if seen else "never seen"
             text = f"{said}, more than {policy.dormant_days} days ago" if seen else f"{said} since it was made"
             found.append(finding("AC02", account.name, text, account=account.name))
-    if untold and not found and all(item.name in untold or item.locked for item in _logins(facts)):
-        raise Unsupported("server", "last use", next(iter(untold.values())))
+    if untold and not found:
+        # Nothing found among those that can be told of is no pass for the others.
+        why = next(iter(untold.values()))
+        everybody = all(item.name in untold or item.locked for item in _logins(facts))
+        raise Unsupported("server", "last use", why if everybody else _not_known(len(untold), why))
     return found
+
+
+def _not_known(number: int, why: str) -> str:
+    return f"of {number} accounts the last use is not known: {why}"
 
 
 def _with_note(result: Result, facts: Facts) -> Result:
     """What the server cannot tell of some accounts is said beside what it tells of others."""
-    if result.status not in (Status.PASSED, Status.FOUND):
+    if result.status is not Status.FOUND:
         return result
     accounts = [item for item in facts.accounts.value or () if item.login and not item.system]
     untold = [item for item in accounts if item.last_seen is None and "last_seen" in item.unknown]
     if not untold:
         return result
-    why = untold[0].unknown["last_seen"]
-    reason = f"of {len(untold)} accounts the last use is not known: {why}"
+    reason = _not_known(len(untold), untold[0].unknown["last_seen"])
     return Result(result.check, result.status, result.findings, reason, result.asked)
 
 
@@ -177,11 +183,11 @@ def _shared(policy: Policy, facts: Facts) -> list[Finding]:
 def _members(policy: Policy, facts: Facts) -> list[Finding]:
     _need_policy(policy)
     memberships: Sequence[Membership] = _told(facts.memberships, "memberships")
-    system = {account.name for account in facts.accounts.value or () if account.system}
+    accounts = {account.name: account for account in facts.accounts.value or ()}
     found = []
     for item in memberships:
-        if item.member in system:
-            continue  # the server's own roles hold each other
+        if of_the_server(item, accounts):
+            continue
         verdict, subject = judge_member(policy, item), f"{item.member} in {item.role}"
         if verdict == "member":
             found.append(finding("AC06", subject, f"{item.member} holds {item.role}", account=item.member))
@@ -189,6 +195,15 @@ def _members(policy: Policy, facts: Facts) -> list[Finding]:
             text = f"{item.member} may hand {item.role} on to others"
             found.append(finding("AC06", f"{subject} with admin option", text, account=item.member))
     return found
+
+
+def of_the_server(item: Membership, accounts: Mapping[str, Account]) -> bool:
+    """Whether a membership is one that the server brought, or its own login has.
+
+    A role that a person granted to PUBLIC, or to a role of the server, is had by everybody who has that.
+    """
+    role, member = accounts.get(item.role), accounts.get(item.member)
+    return member is not None and member.system and (member.login or (role is not None and role.system))
 
 
 def judge_member(policy: Policy, item: Membership) -> str:
@@ -270,8 +285,9 @@ def _escalations(policy: Policy, facts: Facts) -> list[Finding]:
         if path.account in (policy.administrators or ()):
             continue
         severity = Severity.HIGH if path.reaches == "every row" else Severity.CRITICAL
-        subject = f"{path.account} to {path.reaches}: {path.steps[0] if path.steps else ''}"
-        text = f"{path.account} can reach {path.reaches}: {'; then '.join(path.steps)}"
+        steps = "; then ".join(path.steps)
+        subject = f"{path.account} to {path.reaches}: {steps}"
+        text = f"{path.account} can reach {path.reaches}: {steps}"
         found.append(finding("AC13", subject, text, account=path.account, severity=severity))
     return found
 
@@ -284,7 +300,7 @@ def _outside_window(policy: Policy, facts: Facts) -> list[Finding]:
     for item in seen:
         moment = _moment(item)
         if moment is None or not policy.window.holds(moment):
-            when = moment.isoformat(timespec="seconds") if moment else str(item.get("time", "at a time not known"))
+            when = moment.isoformat(timespec="seconds") if moment else str(item.get("time") or "at a time not known")
             subject = f"{when} {item.get('account', '')}".strip()
             text = f"{item.get('account', 'somebody')}: {item.get('statement', '')}"
             found.append(finding("AC14", subject, text, account=str(item.get("account", ""))))

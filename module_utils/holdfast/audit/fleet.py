@@ -43,7 +43,8 @@ def _entry(
     audit = (told or {}).get("audit")
     if audit:
         error = (told or {}).get("record", {}).get("error")
-        unanswered = any(item["status"] == "error" for item in audit["checks"]) or error
+        asked = [*audit["checks"], *audit["parts"].values()]
+        unanswered = any(item["status"] == "error" for item in asked) or error
         new = {key(item) for item in audit["difference"]["new"]}
         entry = {name: value for name, value in audit.items() if name not in ("known", "format")}
         entry["findings"] = [{**item, "new": key(item) in new} for item in audit["findings"]]

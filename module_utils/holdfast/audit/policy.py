@@ -20,6 +20,11 @@ WARN_DAYS = 30
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+def fits(text: str, pattern: str) -> bool:
+    """Whether a pattern means a text: ``*`` and ``?`` stand for others, and nothing else does."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
 @dataclass(frozen=True)
 class Rule:
     """A right that is granted or forbidden. ``kind``, ``object`` and ``database`` may hold ``*`` and ``?``."""
@@ -33,18 +38,18 @@ class Rule:
         """Whether the rule speaks of that right."""
         return (
             bool(self.privileges & {privilege.upper(), "ALL"})
-            and fnmatchcase(kind, self.kind)
-            and fnmatchcase(name, self.object)
-            and (self.database == "*" or fnmatchcase(database, self.database))
+            and fits(kind, self.kind)
+            and fits(name, self.object)
+            and (self.database == "*" or fits(database, self.database))
         )
 
     def includes(self, other: Rule) -> bool:
         """Whether this one speaks of something of everything that the other does: it leaves nothing of it as it was."""
         return (
             bool(self.privileges & other.privileges or "ALL" in self.privileges)
-            and fnmatchcase(other.kind, self.kind)
-            and fnmatchcase(other.object, self.object)
-            and fnmatchcase(other.database, self.database)
+            and fits(other.kind, self.kind)
+            and fits(other.object, self.object)
+            and fits(other.database, self.database)
         )
 
     def __str__(self) -> str:
@@ -79,9 +84,7 @@ class Waiver:
 
     def covers(self, check: str, subject: str, account: str = "") -> bool:
         """Whether a finding is meant."""
-        return self.check == check and (
-            fnmatchcase(subject, self.subject) or bool(account and fnmatchcase(account, self.subject))
-        )
+        return self.check == check and (fits(subject, self.subject) or bool(account and fits(account, self.subject)))
 
 
 @dataclass(frozen=True)

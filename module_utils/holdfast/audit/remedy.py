@@ -19,7 +19,7 @@ from ..model import Instance, Job
 from ..owner import run_as_owner
 from ..records import Record
 from ..units import utcnow
-from .compare import judge_member
+from .compare import judge_member, of_the_server
 from .facts import plain
 from .model import Action, Membership, Right, Step
 from .policy import Policy
@@ -107,12 +107,17 @@ def describe(steps: Sequence[Mapping[str, Any]]) -> str:
     """A plan as a person reads it."""
     lines = []
     for step in steps:
-        lines.append(f"{step['what']}{' in ' + step['database'] if step['database'] else ''}")
+        lines.append(_remark(f"{step['what']}{' in ' + step['database'] if step['database'] else ''}"))
         lines.extend(f"  + {line}" for line in step["statements"])
         lines.extend(f"  undo: {line}" for line in step["undo"])
         if step["irreversible"]:
-            lines.append(f"  cannot be undone: {step['irreversible']}")
+            lines.append(f"  cannot be undone: {_remark(step['irreversible'])}")
     return "\n".join(lines)
+
+
+def _remark(text: str) -> str:
+    """A text as one line: names are data, and one that holds the end of a line would end the remark it stands in."""
+    return " ".join(text.splitlines())
 
 
 def _plan(name: str, request: Request, prepare: Prepare) -> dict[str, Any]:
@@ -130,11 +135,10 @@ def _change(instance: Instance, record: Record, *, request: Request) -> dict[str
         auditor = registry.auditor(adapters.engine)
         skipped: list[Wanted] = []
         steps, said["notes"] = _steps(instance, auditor, request, skipped)
-        if not steps:
-            return {}
-        said["undo"] = write_undo(instance, steps)
-        said["steps"] = plain(steps)
-        auditor.change(steps)
+        if steps:
+            said["undo"] = write_undo(instance, steps)
+            said["steps"] = plain(steps)
+            auditor.change(steps)
         wanted = _wanted_by_policy(auditor, _policy(instance, request))[0] if request.action == "policy" else []
     left = [item for item in wanted if item not in skipped]
     if left:
@@ -203,8 +207,10 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
         elif entry.state == "locked" and account.login and not account.locked:
             found.append((Action.LOCK, name, {}))
     kept = {name for name, account in accounts.items() if not account.system and name not in gone}
-    held = {(item.role, item.member) for item in auditor.memberships()}
-    found.extend(_unwanted_members(auditor.memberships(), policy, kept))
+    memberships = auditor.memberships()
+    held = {(item.role, item.member) for item in memberships}
+    theirs = (item for item in memberships if item.member not in gone and not of_the_server(item, accounts))
+    found.extend(_unwanted_members(theirs, policy))
     notes.extend(
         f"the policy gives {role} to {member}, which does not hold it; it is not granted"
         for role in policy.roles
@@ -215,9 +221,9 @@ def _wanted_by_policy(auditor: Auditor, policy: Policy) -> tuple[list[Wanted], l
     return sorted(found, key=lambda item: (_ORDER.index(item[0]), item[1], sorted(item[2].items()))), notes
 
 
-def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: set[str]) -> Iterable[Wanted]:
+def _unwanted_members(memberships: Iterable[Membership], policy: Policy) -> Iterable[Wanted]:
     for item in memberships:
-        verdict = judge_member(policy, item) if item.member in kept else ""
+        verdict = judge_member(policy, item)
         if verdict:
             yield Action.REVOKE, item.member, {"role": item.role, **({"admin": True} if verdict == "admin" else {})}
 
@@ -225,8 +231,9 @@ def _unwanted_members(memberships: Iterable[Membership], policy: Policy, kept: s
 def _unwanted_rights(auditor: Auditor, policy: Policy, gone: set[str]) -> Iterable[Wanted]:
     seen = set()
     for right in unwanted(auditor.rights(), policy):
-        # One that comes by a role goes with the role; one of an owner, or of default privileges, is for a person.
-        if right.account in gone or right.via or right.source != "grant":
+        # One that comes by a role goes with the role, one that is lent with what lends it; one of an owner, or of
+        # default privileges, is for a person. To call a routine that runs as its owner is a right like others.
+        if right.account in gone or right.via or right.source not in ("grant", "routine"):
             continue
         wanted = _of_right(right)
         key = (right.account, *sorted(wanted.items()))
@@ -257,10 +264,10 @@ def write_undo(instance: Instance, steps: Sequence[Step]) -> str:
     for step in back:
         if step.database != database:
             database = step.database
-            lines.append(f"\n-- database: {database or 'any'}")
-        lines.append(f"-- {step.what}")
+            lines.append(f"\n-- database: {_remark(database) or 'any'}")
+        lines.append(f"-- {_remark(step.what)}")
         if step.irreversible:
-            lines.append(f"-- what this cannot bring back: {step.irreversible}")
+            lines.append(f"-- what this cannot bring back: {_remark(step.irreversible)}")
         lines.extend(f"{statement.rstrip(';')};" for statement in step.statements)
     path = os.path.join(store.directory, f"{name}.sql")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:

@@ -15,6 +15,7 @@ from .. import reports
 from ..errors import InvalidInput
 from ..files import File
 from .checks import CHECKS
+from .model import PUBLIC
 from .snapshot import read_json
 
 RECORDS = "access-reviews.json"
@@ -35,10 +36,21 @@ COLUMNS = (
     "roles",
     "attributes",
     "rights",
+    "mark",
     "keep",
     "remark",
 )
 _COMPARED = ("owner", "kind", "login", "administrator", "locked", "method", "expires", "roles", "attributes", "rights")
+# What has rights that every account has, where the server lists it as none.
+_EVERYBODY = {
+    **dict.fromkeys(("login", "superuser", "locked", "system"), False),
+    **dict.fromkeys(("member_of", "attributes"), ()),
+    "name": PUBLIC,
+    "method": "",
+    "last_seen": "-",
+    "expires": "",
+}
+_FORMULA = "=+-@\t\r\n'"  # begins of a cell that a spreadsheet does not take as it is
 _SHOWN_RIGHTS = 12  # kinds of rights of an account in a sheet
 _SHORT = 12  # digits of a hash that name a sheet
 
@@ -106,7 +118,7 @@ def rows(entries: Sequence[Mapping[str, Any]], reviews: Sequence[Review], direct
     for entry in entries:
         if "accounts" not in entry:
             continue
-        now = [_row(entry, account) for account in entry["accounts"]]
+        now = [_row(entry, account) for account in _accounts(entry)]
         last = last_review(reviews, entry["instance"])
         before = _reviewed(directory, last, entry["instance"]) if last else None
         for row in now:
@@ -115,6 +127,12 @@ def rows(entries: Sequence[Mapping[str, Any]], reviews: Sequence[Review], direct
         names = {row["account"] for row in now}
         found.extend([*now, *(row for row in gone if row["account"] not in names)])
     return found
+
+
+def _accounts(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    listed: Sequence[Mapping[str, Any]] = entry["accounts"]
+    everybody = PUBLIC in entry["rights"]["accounts"] and all(account["name"] != PUBLIC for account in listed)
+    return [*listed, _EVERYBODY] if everybody else listed
 
 
 def to_csv(columns: Sequence[str], listed: Sequence[Mapping[str, Any]]) -> str:
@@ -196,6 +214,7 @@ def _row(entry: Mapping[str, Any], account: Mapping[str, Any]) -> Row:
         "roles": ", ".join(sorted(account["member_of"])),
         "attributes": ", ".join(account["attributes"]),
         "rights": ", ".join([*listed[:_SHOWN_RIGHTS], *more]),
+        "mark": entry["rights"].get("marks", {}).get(name, ""),
         "keep": "",
         "remark": "",
     }
@@ -211,7 +230,8 @@ def _reviewed(directory: str, review: Review, instance: str) -> dict[str, Row] |
             found = [row for row in csv.DictReader(stream) if row["instance"] == instance and row["change"] != "gone"]
     except FileNotFoundError:
         return None
-    return {row["account"].lstrip("'"): {key: value.lstrip("'") for key, value in row.items()} for row in found}
+    plain = [{key: value.removeprefix("'") for key, value in row.items()} for row in found]
+    return {row["account"]: row for row in plain}
 
 
 def _change(row: Row, before: Mapping[str, Row] | None) -> str:
@@ -220,13 +240,14 @@ def _change(row: Row, before: Mapping[str, Row] | None) -> str:
     earlier = before.get(row["account"])
     if earlier is None:
         return "new"
-    return "; ".join(
-        f"{name}: {earlier.get(name) or 'none'} -> {row[name] or 'none'}"
-        for name in _COMPARED
-        if earlier.get(name, "") != row[name]
-    )
+    changed = [name for name in _COMPARED if earlier.get(name, "") != row[name]]
+    said = [f"{name}: {earlier.get(name) or 'none'} -> {row[name] or 'none'}" for name in changed]
+    # A sheet tells rights by kind and number; one for another of the same kind shows by the mark alone.
+    if "rights" not in changed and earlier.get("mark", row["mark"]) != row["mark"]:
+        said.append("rights: others of the same kinds")
+    return "; ".join(said)
 
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text
+    return f"'{text}" if text and text[0] in _FORMULA else text

@@ -1,24 +1,27 @@
-"""The rights of every account, one after the other: judged, counted and kept, never held all at once as objects.
+"""The rights of every account, one after the other: judged, counted and kept, never held all at once.
 
-What is kept is one line a right in a compressed file that the owner of the instance alone can read.
+What is kept is one line a right in a compressed file that the owner of the instance alone can read. What an account has
+of its own is compared with the run before; what it has through others is, by the memberships that it has them from.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
 
 from .checks import CHECKS
 from .compare import NO_POLICY, finding
 from .facts import Part, ask
-from .model import Finding, Result, Right, Status
+from .model import PUBLIC, Finding, Result, Right, Status
 from .policy import Entry, Policy, Rule
+from .reach import reaches
 
 MOST_FINDINGS = 20_000  # of one check; one more says how many there are
 MOST_SHOWN = 200  # of gained and lost rights; the numbers are whole
@@ -30,36 +33,59 @@ class Rights:
 
     part: Part[int]  # how many
     accounts: dict[str, dict[str, int]] = field(default_factory=dict)  # "SELECT on table": how many
+    marks: dict[str, str] = field(default_factory=dict)  # by account: the same for the same rights, in any order
     results: list[Result] = field(default_factory=list)
     gained: Sequence[Right] | None = None
     lost: Sequence[Right] | None = None
 
 
-def read(rights: Callable[[], Iterable[Right]], policy: Policy, path: str, before: str) -> Rights:
-    """Go through the rights, and write them to ``path``; ``before`` is the file of the run before, if it is there."""
-    with suppress(FileNotFoundError):
-        os.unlink(path + ".new")  # of a run that was killed
-    judge = _Judge(policy)
-    counts: dict[str, Counter[str]] = {}
+def read(
+    rights: Callable[[], Iterable[Right]],
+    policy: Policy,
+    path: str,
+    before: str,
+    known: Collection[str] | None = None,
+) -> Rights:
+    """Go through the rights, and write them to ``path``.new; ``before`` is the file of the run before, if it is there.
 
-    def all_of_them() -> set[str]:
-        lines = set()
-        for right in rights():
-            judge.see(right)
-            counts.setdefault(right.account, Counter())[f"{right.privilege} on {right.kind}"] += 1
-            lines.add(_line(right))
-        return lines
+    ``known`` are the accounts that the server has, where they could be read.
+    """
+    judge = _Judge(policy, known)
+    counts: dict[str, Counter[str]] = {}
+    marks: Counter[str] = Counter()
+    own: set[str] = set()
+
+    def all_of_them() -> int:
+        number = 0
+        with _writing(path + ".new") as stream:
+            for right in rights():
+                line = _line(right)
+                if line in own:
+                    continue  # granted by several
+                if _is_own(right):
+                    own.add(line)
+                judge.see(right)
+                counts.setdefault(right.account, Counter())[f"{right.privilege} on {right.kind}"] += 1
+                marks[right.account] ^= int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest(), "big")
+                stream.write(line + "\n")
+                number += 1
+        return number
 
     part = ask(all_of_them)
+    found = Rights(part, results=judge.results(part))
     if part.value is None:
-        return Rights(Part(None, part.status, part.reason), results=judge.results(part))
-    _write(path, part.value)
-    found = Rights(Part(len(part.value)), {name: dict(count) for name, count in counts.items()}, judge.results(part))
+        return found
+    found.accounts = {name: dict(count) for name, count in counts.items()}
+    found.marks = {name: f"{mark:016x}" for name, mark in marks.items()}
     if os.path.exists(before):
-        earlier = set(_lines(before))
-        found.gained = [_right(line) for line in sorted(part.value - earlier)]
-        found.lost = [_right(line) for line in sorted(earlier - part.value)]
+        earlier = {line for line in _lines(before) if _is_own(_right(line))}
+        found.gained = [_right(line) for line in sorted(own - earlier)]
+        found.lost = [_right(line) for line in sorted(earlier - own)]
     return found
+
+
+def _is_own(right: Right) -> bool:
+    return right.via in ((), ("owner",))
 
 
 def unwanted(rights: Iterable[Right], policy: Policy) -> Iterator[Right]:
@@ -72,12 +98,8 @@ def of_account(path: str, account: str) -> list[dict[str, Any]]:
     """The rights of one account, as the last audit kept them."""
     if not os.path.exists(path):
         return []
-    found = []
-    for line in _lines(path):
-        right = _right(line)
-        if right.account == account:
-            found.append({**vars(right), "via": list(right.via)})
-    return found
+    wanted = sorted({line for line in _lines(path) if _right(line).account == account})
+    return [{**vars(right), "via": list(right.via)} for right in map(_right, wanted)]
 
 
 def words(right: Right) -> str:
@@ -91,18 +113,31 @@ def words(right: Right) -> str:
 class _Judge:
     """Holds each right against the policy. Only what the policy speaks of is judged."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, known: Collection[str] | None = None) -> None:
+        """``known`` are the accounts that the server has, where they could be read."""
         self._policy = policy
+        self._restricted = {
+            name: entry.forbidden
+            for name, entry in {**policy.roles, **policy.accounts}.items()
+            if entry.forbidden and name not in (policy.administrators or ()) and (known is None or name in known)
+        }
         self._found: dict[str, list[Finding]] = {"AC07": [], "AC15": []}
         self._over: Counter[str] = Counter()
         self._allowed: dict[str, tuple[list[Rule], frozenset[str]]] = {}
         self._subjects: set[tuple[str, str, str]] = set()
 
     def see(self, right: Right) -> None:
-        """Note a right that should not be."""
+        """Note a right that should not be, and who can do by it what is forbidden."""
         check = self.verdict(right)
         if check:
             self._note(check, right)
+        everybody = right.account == PUBLIC
+        for name in self._restricted if everybody else self._restricted.keys() & {right.account}:
+            mine = replace(right, account=name, via=(PUBLIC, *right.via)) if everybody else right
+            if check == "AC15" and name == right.account:
+                continue
+            if any(reaches(mine, rule) for rule in self._restricted[name]):
+                self._note("AC15", mine)
 
     def verdict(self, right: Right) -> str:
         """The check that finds a right; empty where it is as it should be, or the policy says nothing of it."""
@@ -150,7 +185,7 @@ class _Judge:
         if entry.name not in self._allowed:
             self._allowed[entry.name] = self._given_to(entry)
         rules, unjudged = self._allowed[entry.name]
-        if unjudged.intersection(right.via) or (right.via and right.via[-1] == "PUBLIC"):
+        if unjudged.intersection(right.via) or (right.via and right.via[-1] == PUBLIC):
             return True  # of a role whose rights the policy leaves open, or judged as a right of PUBLIC
         return any(_covers(rule, right) for rule in rules)
 
@@ -200,8 +235,15 @@ def _lines(path: str) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def _write(path: str, lines: Iterable[str]) -> None:
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wt", compresslevel=1, encoding="utf-8") as stream:
-        stream.writelines(line + "\n" for line in sorted(lines))
-    os.chmod(path + ".new", 0o600)
+@contextmanager
+def _writing(path: str) -> Iterator[IO[str]]:
+    """A compressed file that is there as a whole or not at all."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # of a run that was killed
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wt", compresslevel=1, encoding="utf-8") as stream:
+            yield stream
+    except BaseException:
+        os.unlink(path)
+        raise

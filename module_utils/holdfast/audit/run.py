@@ -71,7 +71,8 @@ def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: St
         info = adapters.engine.inspect()
         auditor = registry.auditor(adapters.engine)
         facts = _facts(auditor, before)
-        rights = all_rights.read(auditor.rights, policy, store.rights, store.rights)
+        known = facts.names() if facts.accounts.known else None
+        rights = all_rights.read(auditor.rights, policy, store.rights, store.rights, known)
     results = [
         *(_but_administrators(item, policy) for item in facts.results),
         *_in_order([*compare(policy, facts, _ids(facts)), *rights.results]),
@@ -99,7 +100,7 @@ def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: St
         "accounts": plain(list(facts.accounts.value or ())),
         "memberships": plain(list(facts.memberships.value or ())),
         "escalations": plain(list(facts.escalations.value or ())),
-        "rights": {"count": rights.part.value, "accounts": rights.accounts},
+        "rights": {"count": rights.part.value, "accounts": rights.accounts, "marks": rights.marks},
         "log": {"position": position, "seen": plain(list(seen))[-all_rights.MOST_SHOWN :]},
         "difference": {"since": before["started"] if before else None},
     }

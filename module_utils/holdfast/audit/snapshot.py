@@ -16,6 +16,7 @@ Snapshot = dict[str, Any]
 Entry = Mapping[str, Any]
 
 _ANSWERED = ("passed", "found")
+_EVENTS = ("AC14",)  # checks that find what happened: the log is read on from there, and nothing of it was mended
 
 
 class Store:
@@ -81,7 +82,9 @@ def date_findings(snapshot: Snapshot, before: Snapshot | None) -> None:
     snapshot["known"] = [*map(_short, snapshot["findings"]), *map(_short, unanswered)]
     snapshot["difference"].update(
         new=[] if before is None else [_short(item) for item in snapshot["findings"] if key(item) not in known],
-        fixed=[_short(item) for item in gone if status.get(item["check"]) in _ANSWERED],
+        fixed=[
+            _short(item) for item in gone if status.get(item["check"]) in _ANSWERED and item["check"] not in _EVENTS
+        ],
     )
 
 

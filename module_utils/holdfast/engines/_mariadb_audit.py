@@ -13,7 +13,8 @@ from . import _mariadb_audit_answers_server as server_answers
 from . import _mariadb_audit_log as log
 from . import _mariadb_audit_paths as paths
 from . import _mariadb_audit_rights as rights
-from ._mariadb_audit_changes import Planner, change
+from ._mariadb_audit_apply import change
+from ._mariadb_audit_changes import Planner
 from ._mariadb_audit_checks import ACCOUNT_CHECKS
 from ._mariadb_audit_checks_server import SERVER_CHECKS
 from ._mariadb_audit_graph import Graph

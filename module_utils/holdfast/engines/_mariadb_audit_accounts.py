@@ -21,7 +21,7 @@ OWNED = """
     UNION ALL SELECT definer, count(*) FROM information_schema.triggers GROUP BY 1
 """
 CONNECTED = """
-    SELECT DISTINCT user, substring_index(host, ':', 1) FROM information_schema.processlist
+    SELECT DISTINCT user, regexp_replace(host, ':[0-9]+$', '') FROM information_schema.processlist
      WHERE id <> connection_id() AND user NOT IN ('system user', 'event_scheduler', 'unauthenticated user')
 """
 _STATISTICS = "SELECT user, total_connections FROM information_schema.user_statistics WHERE total_connections > 0"

@@ -106,7 +106,11 @@ def _audit(ask: Question) -> Iterator[Finding]:
     for event, what in _EVENTS.items():
         if events and event not in events and not (event.startswith("QUERY") and "QUERY" in events):
             yield ask.finding(f"server_audit_events {event}", f"{what} are not logged", severity=Severity.MEDIUM)
-    if found.get("server_audit_excl_users"):
+    if found.get("server_audit_incl_users"):
+        # The others are left out without being named; their logins alone are logged. It goes before excl_users.
+        told = f"of nobody but {found['server_audit_incl_users']} statements are logged"
+        yield ask.finding("server_audit_incl_users", told, severity=Severity.MEDIUM)
+    elif found.get("server_audit_excl_users"):
         left_out = found["server_audit_excl_users"]
         yield ask.finding("server_audit_excl_users", f"not logged: {left_out}", severity=Severity.MEDIUM)
 

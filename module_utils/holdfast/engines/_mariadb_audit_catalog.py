@@ -20,7 +20,8 @@ MEMBERSHIPS = "SELECT User, Host, Role, Admin_option = 'Y' FROM mysql.roles_mapp
 # In one column: the driver takes most of its time for each, and there may be a hundred thousand rows.
 TABLES = (
     "SELECT concat_ws(char(0 USING utf8mb4), User, Host, Db, Table_name, Table_priv) FROM mysql.tables_priv"
-    " WHERE Table_priv <> ''"
+    # A grant option that stands alone there may be that of columns, which have their own rows.
+    " WHERE Table_priv <> '' AND NOT (Table_priv = 'Grant' AND Column_priv <> '')"
 )
 COLUMNS = "SELECT User, Host, Db, Table_name, Column_name, Column_priv FROM mysql.columns_priv WHERE Column_priv <> ''"
 ROUTINES = "SELECT User, Host, Db, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv WHERE Proc_priv <> ''"
@@ -63,7 +64,7 @@ _NO_LIMIT = -1
 _USABLE_NATIVE = re.compile(r"\*[0-9A-F]{40}$|[0-9a-f]{16}$", re.IGNORECASE)
 _NATIVE = ("mysql_native_password", "mysql_old_password")
 _WITHOUT_PASSWORD = frozenset(("unix_socket", "pam", "gssapi", "named_pipe"))
-_PLAIN = re.compile(r"[0-9A-Za-z_$]+$")
+_PLAIN = re.compile(r"[0-9A-Za-z_$]+\Z")
 LOCAL = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -146,6 +147,12 @@ def sql_name(account: str) -> str:
     if host is None:
         return account if account == PUBLIC else quoted(account)
     return f"{quoted(user)}@{quoted(host)}"
+
+
+def literal(value: str) -> str:
+    """A text as statements have it, in the dialect of the session."""
+    # A quote that is doubled is one in every mode; after a backslash it ends the text where NO_BACKSLASH_ESCAPES is on.
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def typed(*names: str) -> str:

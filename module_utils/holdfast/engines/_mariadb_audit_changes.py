@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..audit.model import PUBLIC, Action, Step
-from ..errors import HoldfastError, InvalidInput, Refused
+from ..errors import InvalidInput, Refused
 from . import _mariadb_audit_catalog as catalog
 from . import _mariadb_audit_shown as shown
-from ._mariadb_audit_catalog import ALL, GRANT_OPTION, Principal, sql_name
+from ._mariadb_audit_apply import administrators
+from ._mariadb_audit_catalog import ALL, GRANT_OPTION, Principal, literal, sql_name
 from ._mariadb_audit_graph import Graph
+from ._mariadb_audit_session import DIALECT
 
 if TYPE_CHECKING:
     from ._mariadb_audit_session import Session
@@ -51,7 +54,8 @@ class Planner:
             steps = plans[action](account, details)
         if steps:
             self._keeps_administrators(action, account, details)
-        return steps
+        # A person runs an undo in a session of his own, perhaps with a mode in which its literals mean something else.
+        return [replace(step, undo=(DIALECT, *step.undo)) for step in steps]
 
     def _known(self, action: Action, account: str, details: Mapping[str, Any]) -> None:
         wrong = sorted(set(details) - _DETAILS.get(action, frozenset()))
@@ -138,7 +142,7 @@ class Planner:
         for user, host, proxied, proxied_host, grantable in self._session.rows(catalog.PROXIES):
             if (catalog.named(user, host, False), catalog.named(proxied, proxied_host, False)) == (account, other):
                 # Quoted as identifiers, names may be empty here, as nowhere else.
-                whom = f"{_text(proxied)}@{_text(proxied_host)}"
+                whom = f"{literal(proxied)}@{literal(proxied_host)}"
                 option = " WITH GRANT OPTION" if grantable else ""
                 what = f"revoke PROXY on {other} from {account}"
                 taken = (f"REVOKE PROXY ON {whom} FROM {sql_name(account)}",)
@@ -203,7 +207,7 @@ class Planner:
             return (f"GRANT {sql_name(role)} TO {sql_name(member)}{' WITH ADMIN OPTION' if admin else ''}",)
         # Nobody, with whatever privileges, may grant a role that he does not administer.
         host, user = _place(member)
-        values = f"({host}, {user}, {_text(role)}, '{'NY'[admin]}')"
+        values = f"({host}, {user}, {literal(role)}, '{'NY'[admin]}')"
         into = "REPLACE INTO mysql.roles_mapping (Host, User, Role, Admin_option) VALUES"
         return (f"{into} {values}", _FLUSH)
 
@@ -211,7 +215,7 @@ class Planner:
         if self._may_hand_on(role):
             return (f"REVOKE {sql_name(role)} FROM {sql_name(member)}",)
         host, user = _place(member)
-        condition = f"Host = {host} AND User = {user} AND Role = {_text(role)}"
+        condition = f"Host = {host} AND User = {user} AND Role = {literal(role)}"
         return (f"DELETE FROM mysql.roles_mapping WHERE {condition}", _FLUSH)  # noqa: S608  quoted
 
     def _may_hand_on(self, role: str) -> bool:
@@ -321,50 +325,6 @@ class Planner:
         return next((line for line in self._lines(account) if line.object == target.sql), None)
 
 
-def change(session: Session, steps: Sequence[Step]) -> None:
-    """Run the steps. MariaDB cannot take such statements back as one: after a failure those that ran are undone."""
-    connected = str(session.rows("SELECT current_user()")[0][0])
-    before = _others(session, connected)
-    done: list[Step] = []
-    for step in steps:
-        try:
-            for number, statement in enumerate(step.statements):
-                session.engine.execute(statement)
-                if number == 0:
-                    done.append(step)
-            # Each step was planned as if it were alone.
-            if before and not _others(session, connected):
-                raise Refused(
-                    "it leaves nobody but Holdfast to administer the server",
-                    where=session.engine.where,
-                    remedy="Make another account first that has all privileges and can log in",
-                )
-        except HoldfastError as error:
-            raise _taken_back(session, step, done, error) from None
-
-
-def _others(session: Session, connected: str) -> frozenset[str]:
-    return administrators(Graph.read(session)) - {connected}
-
-
-def administrators(graph: Graph) -> frozenset[str]:
-    """Superusers that can log in."""
-    return frozenset(name for name in graph.superusers if graph.principals[name].can_log_in)
-
-
-def _taken_back(session: Session, failed: Step, done: Sequence[Step], error: HoldfastError) -> HoldfastError:
-    left = []
-    for step in reversed(done):
-        try:
-            for statement in step.undo:
-                session.engine.execute(statement)
-        except HoldfastError as second:
-            left.append(f"{step.what} ({second.what})")
-    undone = f"could not be undone: {'; '.join(left)}" if left else "what was done before is undone"
-    error.what = f"{failed.what}: {error.what}; {undone}"
-    return error
-
-
 def _listed(names: Sequence[str], target: shown.Target) -> str:
     return ALL if ALL in names else target.of(names)
 
@@ -383,8 +343,4 @@ def _target(details: Mapping[str, Any]) -> tuple[str, shown.Target]:
 def _place(account: str) -> tuple[str, str]:
     """Host and user as literals."""
     user, host = catalog.split(account)
-    return _text(host or ""), _text(user)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return literal(host or ""), literal(user)

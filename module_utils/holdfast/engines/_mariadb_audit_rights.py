@@ -68,7 +68,7 @@ def rights(reader: Reader, graph: Graph) -> Iterator[Right]:
     for grant in catalog.grants(reader, graph.roles):
         holding = holders.get(grant.holder, ())
         for account, chain in holding:
-            for privilege in grant.privileges:
+            for privilege in grant.privileges or _alone(grant.grantable):
                 yield Right(account, privilege, grant.kind, grant.object, grant.database, grant.grantable, chain)
         if holding and lent:
             yield from _through_definers(lent, grant, holders)
@@ -85,10 +85,15 @@ def _on_server(graph: Graph, holders: Mapping[str, Sequence[tuple[str, Chain]]])
     for name, principal in graph.principals.items():
         grantable = GRANT_OPTION in principal.privileges
         own = principal.privileges - {GRANT_OPTION}
-        names = [ALL] if own >= catalog.EVERYTHING else sorted(own)
+        names = [ALL] if own >= catalog.EVERYTHING else sorted(own) or _alone(grantable)
         for account, chain in holders.get(name, ()):
             for privilege in names:
                 yield Right(account, privilege, "server", "*.*", grantable=grantable, via=chain)
+
+
+def _alone(grantable: bool) -> Sequence[str]:
+    # It stays when the privileges beside it are revoked one by one, for whatever is granted there next.
+    return (GRANT_OPTION,) if grantable else ()
 
 
 def _proxies(reader: Reader, holders: Mapping[str, Sequence[tuple[str, Chain]]]) -> Iterator[Right]:
@@ -136,7 +141,8 @@ def _through_definers(lent: _Lent, grant: Grant, holders: Mapping[str, Sequence[
     for privilege, definer in found.items():
         for account, chain in holders.get(grant.holder, ()):
             if definer != account:
-                yield Right(account, privilege, grant.kind, grant.object, grant.database, via=chain, source="routine")
+                via = (*chain, definer)  # it goes when the definer's code goes, and is no grant to take back
+                yield Right(account, privilege, grant.kind, grant.object, grant.database, via=via, source="routine")
 
 
 def on_system_tables(grant: Grant, tables: frozenset[str]) -> bool:

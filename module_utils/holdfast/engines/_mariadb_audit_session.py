@@ -10,6 +10,9 @@ from ..errors import Unsupported
 from ._mariadb_connection import Connection
 
 _BEGIN = "START TRANSACTION READ ONLY"
+# A global ANSI_QUOTES, ORACLE, NO_BACKSLASH_ESCAPES or EMPTY_STRING_IS_NULL changes what is printed and what is meant.
+# Without NO_AUTO_CREATE_USER a GRANT to an account that was dropped meanwhile would make it, without a password.
+DIALECT = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER', sql_quote_show_create = 1"
 
 
 class Reader(Protocol):
@@ -33,8 +36,15 @@ class Session:
 
     def __init__(self, engine: Connection) -> None:
         self.engine = engine
+        self._plain: object = None  # the connection that speaks the dialect
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that changes something."""
+        self._speak_plainly()
+        self.engine.execute(statement)
 
     def rows(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self._speak_plainly()
         self.engine.execute(_BEGIN)
         try:
             return self.engine.rows(statement, arguments)
@@ -45,6 +55,7 @@ class Session:
     def stream(self, statement: str, arguments: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         beside = type(self.engine)(self.engine.instance)
         try:
+            beside.execute(DIALECT)
             beside.execute(_BEGIN)
             with beside._errors():  # noqa: SLF001  one engine, in two files
                 cursor = beside._connect().cursor(import_module("pymysql.cursors").SSCursor)  # noqa: SLF001
@@ -58,6 +69,7 @@ class Session:
             beside.close()
 
     def records(self, statement: str) -> list[dict[str, Any]]:
+        self._speak_plainly()
         with self.engine._errors():  # noqa: SLF001  one engine, in two files
             cursor = self.engine._connect().cursor(import_module("pymysql.cursors").DictCursor)  # noqa: SLF001
             cursor.execute(statement)
@@ -68,6 +80,13 @@ class Session:
         table = "information_schema.global_variables"
         query = f"SELECT lower(variable_name), variable_value FROM {table} WHERE variable_name IN ({marks})"  # noqa: S608
         return {str(name): str(value or "") for name, value in self.rows(query, names)}
+
+    def _speak_plainly(self) -> None:
+        with self.engine._errors():  # noqa: SLF001
+            connection = self.engine._connect()  # noqa: SLF001
+        if connection is not self._plain:
+            self.engine.execute(DIALECT)
+            self._plain = connection
 
     def _open(self) -> bool:
         connection = self.engine._connection  # noqa: SLF001

@@ -124,8 +124,7 @@ def made_again(principal: Principal, printed: str) -> tuple[str, str]:
 
 def _method(plugin: str, stored: str) -> str:
     # Of a plugin without passwords it names a user or a service; the rest is nothing, or "invalid".
-    text = stored.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{plugin} USING '{text}'" if stored else plugin
+    return f"{plugin} USING {catalog.literal(stored)}" if stored else plugin
 
 
 def _line(printed: str, account: str) -> Line | None:
@@ -136,7 +135,12 @@ def _line(printed: str, account: str) -> Line | None:
     who = catalog.sql_name(account)
     if match is None or not (match["rest"] + " ").startswith(who + " "):
         return None
-    held = {found["words"]: found["columns"] or "" for found in _HELD.finditer(match["held"]) if found["words"]}
+    held: dict[str, str] = {}
+    for found in _HELD.finditer(match["held"]):
+        if found["words"]:
+            # The one on the table stands for all columns, also beside one on some.
+            name, columns = found["words"], found["columns"] or ""
+            held[name] = columns and held.get(name, columns)
     if set(held) == {_NOTHING} and "GRANT OPTION" not in match["rest"]:
         return None
     held.pop(_NOTHING, None)

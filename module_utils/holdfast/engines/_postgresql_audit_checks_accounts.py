@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..audit.model import Check, Severity
-from ._postgresql_audit_sql import controls
+from ._postgresql_audit_sql import SERVER_VALUE, controls, joined
 
 ACCOUNTS = (
     Check(
@@ -41,7 +41,8 @@ ACCOUNTS = (
         Severity.HIGH,
         "CREATEROLE hands out rights, BYPASSRLS passes policies of rows, REPLICATION copies the whole cluster, its"
         " password verifiers among it. Each belongs to an account that does nothing else.",
-        "ALTER ROLE ... NOCREATEROLE, NOBYPASSRLS or NOREPLICATION; name accounts that must have one in the policy.",
+        "ALTER ROLE ... NOCREATEROLE, NOBYPASSRLS or NOREPLICATION; for an account that must have one, an exception in"
+        " the policy.",
         """SELECT rolname, concat_ws(', ', CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
        CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolreplication THEN 'REPLICATION' END), NULL, rolname
   FROM pg_roles
@@ -99,8 +100,12 @@ ACCOUNTS = (
         Severity.HIGH,
         "password_encryption decides how a password is stored that is set from now on.",
         "ALTER SYSTEM SET password_encryption = 'scram-sha-256', and RESET it where a role or a database has its own.",
-        """SELECT 'password_encryption', reset_val, NULL, NULL FROM pg_settings
- WHERE name = 'password_encryption' AND reset_val <> 'scram-sha-256'
+        joined(
+            """SELECT 'password_encryption', n.value, NULL, NULL
+  FROM (SELECT """,
+            SERVER_VALUE,
+            """ AS value FROM pg_settings s WHERE s.name = 'password_encryption') n
+ WHERE n.value <> 'scram-sha-256'
 UNION ALL
 SELECT format('password_encryption of %s', concat_ws(' in ', r.rolname, d.datname)), split_part(c, '=', 2),
        NULL, r.rolname
@@ -108,6 +113,7 @@ SELECT format('password_encryption of %s', concat_ws(' in ', r.rolname, d.datnam
   LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
  WHERE split_part(c, '=', 1) = 'password_encryption' AND split_part(c, '=', 2) <> 'scram-sha-256'
  ORDER BY 1""",
+        ),
         controls("8.3.2", "164.312(d)", "32(1)(a)", "5.17 8.24"),
     ),
     Check(

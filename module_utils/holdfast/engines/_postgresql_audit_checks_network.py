@@ -49,7 +49,7 @@ NETWORK = (
         joined(
             _RULES,
             """SELECT says, place, NULL, NULL FROM open_rule
- WHERE source = 'all' OR net IN ('0.0.0.0/0', '::/0') ORDER BY 1""",
+ WHERE source = 'all' OR masklen(net) = 0 ORDER BY 1""",
         ),
         controls("1.2.5 1.3.1 7.3.3", "164.312(a)(1) 164.312(e)(1)", "25 32(1)(b)", "8.20"),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..audit.model import Check, Severity
-from ._postgresql_audit_sql import controls, joined
+from ._postgresql_audit_sql import SERVER_VALUE, controls, joined
 
 # The settings of the server come first; what roles and databases have of their own comes besides.
 _OVERRIDES = """
@@ -23,10 +23,10 @@ SETTINGS = (
         "log_connections, log_disconnections and log_replication_commands on, log_statement ddl or more.",
         joined(
             """SELECT n.name, coalesce(nullif(n.value, ''), 'empty'), NULL, NULL
-  FROM (VALUES ('log_connections', current_setting('log_connections')),
-               ('log_disconnections', current_setting('log_disconnections')),
-               ('log_replication_commands', current_setting('log_replication_commands')),
-               ('log_statement', current_setting('log_statement'))) n (name, value)
+  FROM (SELECT s.name, """,
+            SERVER_VALUE,
+            """ AS value FROM pg_settings s
+         WHERE s.name IN ('log_connections', 'log_disconnections', 'log_replication_commands', 'log_statement')) n
  WHERE CASE n.name WHEN 'log_statement' THEN n.value NOT IN ('ddl', 'mod', 'all')
        WHEN 'log_connections' THEN n.value !~ '^(on|true|yes|1)$|all|authentication|authorization'
        ELSE n.value <> 'on' END
@@ -90,7 +90,11 @@ SELECT 'pgaudit.log', 'none, and no pgaudit.role', NULL, NULL
         "Without an archive everything since the last backup is lost with the disk.",
         "archive_mode on (a restart) with an archive_command; Holdfast's set-up does that.",
         """SELECT 'archive_mode', current_setting('archive_mode'), NULL, NULL
- WHERE current_setting('archive_mode') = 'off'""",
+ WHERE current_setting('archive_mode') = 'off'
+UNION ALL
+SELECT 'archive_command', 'empty, and no archive_library', NULL, NULL
+ WHERE current_setting('archive_mode') <> 'off' AND current_setting('archive_command') = ''
+   AND coalesce(current_setting('archive_library', true), '') = ''""",
         controls("9.4.1.1 12.10.1", "164.308(a)(7)(ii)(A)", "32(1)(c)", "8.13"),
     ),
     Check(
@@ -101,10 +105,13 @@ SELECT 'pgaudit.log', 'none, and no pgaudit.role', NULL, NULL
         " taken over. A long authentication_timeout lets half-open logins fill the connections.",
         "Set idle_in_transaction_session_timeout; authentication_timeout at most 60 s.",
         joined(
-            """SELECT n.name, n.shown, NULL, NULL
-  FROM (SELECT name, reset_val::bigint AS value, concat_ws(' ', reset_val, unit) AS shown FROM pg_settings
-         WHERE name IN ('idle_in_transaction_session_timeout', 'authentication_timeout')) n
- WHERE CASE n.name WHEN 'authentication_timeout' THEN n.value > 60 ELSE n.value = 0 END
+            # A file can have a unit in it; authentication_timeout cannot be another for a role, and is a number.
+            """SELECT n.name, concat_ws(' ', n.value, CASE WHEN n.value ~ '^[0-9]+$' THEN n.unit END), NULL, NULL
+  FROM (SELECT s.name, s.unit, """,
+            SERVER_VALUE,
+            """ AS value FROM pg_settings s
+         WHERE s.name IN ('idle_in_transaction_session_timeout', 'authentication_timeout')) n
+ WHERE CASE n.name WHEN 'authentication_timeout' THEN n.value::bigint > 60 ELSE n.value ~ '^0+ *[a-z]*$' END
 UNION ALL""",
             _OVERRIDES,
             """

@@ -12,6 +12,23 @@ from ._postgresql_session import Session, quoted
 _NAMES = "SELECT oid::bigint, rolname FROM pg_roles"
 
 
+# What a role gives of each kind by itself, as that is how the server was built, and no longer does. The letter of a
+# sequence is another there. Entries of a schema add to it and take nothing away.
+_TAKEN_AWAY = """
+    SELECT format('%%s on future %%s to %%s', a.privilege_type,
+                  CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'routines'
+                       WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects'
+                       ELSE d.defaclobjtype::text END, coalesce(g.rolname, 'PUBLIC'))
+      FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole
+     CROSS JOIN LATERAL aclexplode(acldefault(
+           CASE d.defaclobjtype WHEN 'S' THEN 's'::"char" ELSE d.defaclobjtype END, d.defaclrole)) a
+      LEFT JOIN pg_roles g ON g.oid = a.grantee
+     WHERE r.rolname = %s AND d.defaclnamespace = 0
+       AND NOT EXISTS (SELECT FROM aclexplode(d.defaclacl) h
+                        WHERE h.grantee = a.grantee AND h.privilege_type = a.privilege_type) ORDER BY 1
+"""
+
+
 class Default(NamedTuple):
     """One entry: who gets what on which kind of object that a role will make, everywhere or in a schema."""
 
@@ -38,6 +55,11 @@ def defaults(seen: Session) -> Iterator[Default]:
     names = {0: "PUBLIC", **dict(seen.rows(_NAMES))}
     for grantee, *rest in seen.rows(objects.DEFAULTS):
         yield Default(names.get(grantee, str(grantee)), *rest)
+
+
+def taken_away(seen: Session, role: str) -> list[str]:
+    """What the role would give others, or itself, on objects that it makes, and does not."""
+    return seen.names(_TAKEN_AWAY, (role,))
 
 
 def revoke_default(seen: Session, account: str, wanted: tuple[str, str, str], database: str) -> list[Step]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..audit.model import Action, Step
 from ..errors import Refused
 from . import _postgresql_audit_objects as objects
-from ._postgresql_audit_defaults import defaults
-from ._postgresql_audit_grants import Entry, Member, dependent, entries_of, give, membership
+from ._postgresql_audit_defaults import defaults, taken_away
+from ._postgresql_audit_grants import Entry, Member, block, dependent, entries_of, give, membership
 from ._postgresql_audit_sql import databases, reading, version
-from ._postgresql_session import Session, quoted, role_setting
+from ._postgresql_session import Session, literal, quoted, role_setting
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -63,6 +63,14 @@ _SETTINGS = """
       FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
      CROSS JOIN unnest(s.setconfig) c WHERE r.rolname = %s ORDER BY 1, 2
 """
+# What DROP OWNED would drop though no plan named it.
+_STILL_OWNS = """EXISTS (
+    SELECT FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+      JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+     WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o' AND r.rolname = {role}
+       AND d.datname = pg_catalog.current_database()
+       AND s.classid NOT IN ('pg_catalog.pg_default_acl'::pg_catalog.regclass,
+                             'pg_catalog.pg_user_mapping'::pg_catalog.regclass))"""
 _WORDS = {"foreign-data wrapper": "FOREIGN DATA WRAPPER", "statistics object": "STATISTICS", "composite type": "TYPE"}
 _LOST = {"extension", "default acl", "user mapping"}
 
@@ -125,14 +133,22 @@ def _database_step(engine: PostgreSQL, database: str, name: str, reassign: str |
             for row in seen.rows(_SWALLOWED.format(grants=text), (name, reassign or "")):
                 undo += _given_back(seen, reassign or "", row)
         undo += _defaults(seen, name)
+        lost += [f"default privileges of {name} without {what}" for what in taken_away(seen, name)]
         policies = int(seen.row(_POLICIES, (name,))[0])
     if policies:
         lost.append(f"{policies} row security policies that name it lose it, or go with it")
     statements = [f"REASSIGN OWNED BY {quoted(name)} TO {quoted(reassign)}"] if reassign else []
-    statements.append(f"DROP OWNED BY {quoted(name)}")
+    statements += [_owns_nothing(name), f"DROP OWNED BY {quoted(name)}"]
     to = f"what {name} owns in {database} goes to {reassign}, and " if reassign else ""
     what = f"{to}its rights in {database} are taken away"
     return Step(Action.DROP, name, what, tuple(statements), tuple(undo), database, "; ".join(lost))
+
+
+def _owns_nothing(name: str) -> str:
+    """Fails where the role owns what DROP OWNED would drop: it can have made a table since the plan."""
+    message = literal(f"{name} owns objects that the plan does not know: it has made them since. Plan again")
+    condition = " ".join(_STILL_OWNS.split()).format(role=literal(name))
+    return block(f"IF {condition} THEN RAISE EXCEPTION USING MESSAGE = {message}; END IF;")
 
 
 def _given_back(seen: Session, name: str, row: Sequence[Any]) -> list[str]:

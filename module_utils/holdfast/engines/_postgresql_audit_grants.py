@@ -34,7 +34,7 @@ _COLUMN = """
     SELECT 1 FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE format('%%I.%%I (%%I)', n.nspname, c.relname, t.attname) = %s AND t.attnum > 0 AND NOT t.attisdropped
 """
-_PARAMETER = "SELECT 1 FROM pg_settings WHERE name = %s"
+_PARAMETER = "SELECT 1 FROM pg_settings WHERE lower(name) = lower(%s)"
 _PRIVILEGES = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE"),
     *("CONNECT", "TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM"),
@@ -77,7 +77,11 @@ def as_grantor(grantor: str, kind: str, name: str, privilege: str, statement: st
     """
     unit = f"SET LOCAL ROLE {quoted(grantor)}; {statement}; RESET ROLE;"
     may = _may(grantor, kind, name, privilege)
-    body = f"IF {may} THEN {unit} END IF;" if may else unit
+    return block(f"IF {may} THEN {unit} END IF;" if may else unit)
+
+
+def block(body: str) -> str:
+    """Statements of PL/pgSQL as one statement."""
     tag = "$holdfast$"
     while tag in body:  # a name that somebody chose would else end the block, and go on as the administrator
         tag = f"${tag[1:-1]}_$"

@@ -33,11 +33,31 @@ _POWER = re.compile(
     r"|DO\b.*\b(?:GRANT|REVOKE|ROLE|USER)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-_TOKEN = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<string>(?:[eE]|[uU]&)?'(?:[^'\\]|''|\\.)*')|(?P<dollar>\$(\w*)\$.*?\$\4\$)"""
-    r"""|(?P<open>(?:[eE]|[uU]&)?'.*|\$\w*\$.*)|(?P<name>"(?:[^"]|"")*")|(?P<word>\w+)|(?P<other>\s+|.)""",
-    re.DOTALL,
+# What the catalog holds of power can be written past the statements for it.
+_CATALOG = re.compile(
+    r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO(?:\s+ONLY)?|COPY)\s+"
+    r"(?:\"?pg_catalog\"?\s*\.\s*)?\"?pg_(?:authid|auth_members|db_role_setting|proc|class|attribute|namespace|database"
+    r"|default_acl|parameter_acl|policy|language|tablespace|foreign_server|largeobject_metadata)\b",
+    re.IGNORECASE,
 )
+_QUOTED = r"[eE]'(?:[^'\\]|\\.|'')*'"
+# Whether a backslash in a plain string escapes, a setting of each session says, which the log does not show. Where it
+# matters a string has no end that is known, and is open; who looks for acts tries both.
+_STRINGS = {
+    "unknown": rf"{_QUOTED}|(?:[uU]&)?'(?:[^'\\]|'')*'",
+    "standard": rf"{_QUOTED}|(?:[uU]&)?'(?:[^']|'')*'",
+    "escaped": rf"{_QUOTED}|(?:[uU]&)?'(?:[^'\\]|\\.|'')*'",
+}
+_TOKENS = {
+    reading: re.compile(
+        rf"(?P<comment>--[^\n\r]*)|(?P<string>{string})|(?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)"
+        r"""|(?P<open>(?:[eE]|[uU]&)?'.*|\$(?:[^\W\d]\w*)?\$.*)|(?P<name>"(?:[^"]|"")*")|(?P<word>\w[\w$]*)"""
+        r"|(?P<other>\s+|.)",
+        re.DOTALL,
+    )
+    for reading, string in _STRINGS.items()
+}
+_COMMENT = re.compile(r"/\*|\*/")
 _SECRET_WORDS = {"password", "passwd", "secret", "token", "sslpassword", "passphrase"}
 _INSIDE = re.compile(r"passw|secret|token", re.IGNORECASE)
 MASK = "'***'"
@@ -102,24 +122,46 @@ def moment(text: str, zone: tzinfo | None) -> datetime | None:
     return chosen.astimezone(timezone.utc)
 
 
+def _tokens(statement: str, reading: str) -> Iterator[tuple[str, str]]:
+    """The parts of a statement, each with its kind."""
+    place = 0
+    while place < len(statement):
+        if statement.startswith("/*", place):
+            kind, end = "comment", _end_of_comment(statement, place)
+        else:
+            found = _TOKENS[reading].match(statement, place)
+            assert found is not None  # the last of its alternatives is any character
+            kind, end = found.lastgroup or "other", found.end()
+        yield kind, statement[place:end]
+        place = end
+
+
+def _end_of_comment(statement: str, begin: int) -> int:
+    """Where a comment ends, which can hold others; one without an end goes on to that of the statement."""
+    depth = 0
+    for found in _COMMENT.finditer(statement, begin):
+        depth += 1 if found.group() == "/*" else -1
+        if not depth:
+            return found.end()
+    return len(statement)
+
+
 def redacted(statement: str) -> str:
     """The statement without what could be a password: what follows such a word, and whole bodies that speak of one."""
-    shown, word = [], ""
-    for found in _TOKEN.finditer(statement):
-        kind, text = found.lastgroup or "other", found.group()
-        if found.group("dollar") is not None:
-            kind = "dollar"
+    shown, word, follows = [], "", False
+    for kind, text in _tokens(statement, "unknown"):
         if kind in ("string", "dollar", "open"):
             hide = word in _SECRET_WORDS or kind == "open" or _INSIDE.search(text)
             shown.append(MASK if hide else text)
-            word = ""
-            continue
-        if kind == "comment":
+            follows = True
+        elif kind == "comment":
             shown.append("/* */" if _INSIDE.search(text) else text)
-            continue
-        shown.append(text)
-        if kind in ("word", "name"):
-            word = text.strip('"').lower()
+        else:
+            shown.append(text)
+            if kind in ("word", "name"):
+                word, follows = text.strip('"').lower(), False
+            elif follows and text.strip():
+                word = ""  # what comes next is no further piece of the string, which can go on in another line
     text = "".join(shown).strip()
     return text if len(text) <= _WIDTH else text[:_WIDTH] + " ..."
 
@@ -127,20 +169,23 @@ def redacted(statement: str) -> str:
 def act(line: Line) -> str | None:
     """The statement that a message shows if it is one that changes power, without secrets."""
     found = _ACT.match(line.text) if line.severity == "LOG" else None
-    if not found or not _POWER.search(_bare(found.group(1))):
-        return None
-    return redacted(found.group(1))
+    return redacted(found.group(1)) if found and _changes_power(found.group(1)) else None
+
+
+def _changes_power(statement: str) -> bool:
+    for reading in ("standard", "escaped") if "\\" in statement else ("standard",):
+        parts = [(kind, " " if kind == "comment" else text) for kind, text in _tokens(statement, reading)]
+        if _POWER.search("".join(text for _, text in parts)):
+            return True
+        if _CATALOG.search("".join("''" if kind == "string" else text for kind, text in parts)):
+            return True
+    return False
 
 
 def login(line: Line) -> str | None:
     """The account that a message says was let in."""
     found = _LOGIN.match(line.text) if line.severity == "LOG" else None
     return found.group(1) if found else None
-
-
-def _bare(statement: str) -> str:
-    """The statement without comments, which could hide its first word."""
-    return "".join(" " if found.group("comment") is not None else found.group() for found in _TOKEN.finditer(statement))
 
 
 def stderr_lines(text: Iterator[str], prefix: re.Pattern[str], zone: tzinfo | None) -> Iterator[Line]:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from ..errors import InvalidInput, Unsupported
 from . import _postgresql_audit_log as text
 from ._postgresql_audit_files import log_files
-from ._postgresql_audit_sql import reading
+from ._postgresql_audit_sql import SERVER_VALUE, joined, reading
 from ._postgresql_session import Session
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ _LOGIN = b"connection authorized"
 _BEGIN = 20  # lines, of which one says when
 _RECORD = re.compile(rb"\d{4}-\d\d-\d\d \d\d:")
 _RECENT = 16 << 20  # bytes of log that are looked through for logins
-_SETTINGS = """
-    SELECT current_setting('log_destination'), current_setting('log_line_prefix'), current_setting('log_timezone'),
-           (SELECT reset_val FROM pg_settings WHERE name = 'log_statement'), current_setting('log_connections')
-"""
+_SETTINGS = joined(
+    "SELECT current_setting('log_destination'), current_setting('log_line_prefix'), current_setting('log_timezone'),",
+    *(" (SELECT ", SERVER_VALUE, " FROM pg_settings s WHERE s.name = 'log_statement'),"),
+    *(" (SELECT ", SERVER_VALUE, " FROM pg_settings s WHERE s.name = 'log_connections')"),
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..audit.model import PUBLIC, Action, Step
 from ..errors import InvalidInput, Refused
 from ._postgresql_audit_drop import drop
 from ._postgresql_audit_grants import grant_membership, grant_right, revoke_membership, revoke_right
-from ._postgresql_audit_roles import Role, Roles
+from ._postgresql_audit_roles import EPOCH, Role, Roles
 from ._postgresql_audit_sql import reading
 from ._postgresql_session import Session, literal, quoted
 
@@ -136,6 +136,8 @@ def _moment(given: Any) -> datetime:
 
 
 def _until(moment: datetime | None) -> str:
+    if moment == EPOCH:
+        return literal("-infinity")
     return literal(moment.isoformat() if moment else "infinity")
 
 

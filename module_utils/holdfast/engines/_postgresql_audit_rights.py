@@ -106,6 +106,8 @@ def _read(seen: Session, table: _Table, source: str) -> None:
     for row in stream(seen, objects.owned(source)):
         owner, kind, name = _interned(row, known)
         table.setdefault(owner, []).append(_Own("OWNER", kind, name, True, ("owner",), "ownership"))
+    for grantee, own in table.items():
+        table[grantee] = list(dict.fromkeys(own))  # granted by several it is the same right
 
 
 def _interned(row: Sequence[Any], known: dict[str, str]) -> list[Any]:

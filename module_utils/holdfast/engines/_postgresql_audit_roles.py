@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
-from ..audit.model import Membership
+from ..audit.model import PUBLIC, Membership
+from ..errors import HoldfastError
 from ._postgresql_audit_sql import BOOTSTRAP, FIRST_OWN_OID
 from ._postgresql_session import Session
 
+# What stands for -infinity, which datetime does not have: ended before there was a server.
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # to_jsonb(): the options of a membership are columns since PostgreSQL 16, and before it the member's INHERIT decided.
 _ROLES = """
     SELECT r.oid::bigint, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
-           r.rolbypassrls, CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END
+           r.rolbypassrls, CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil
+                                WHEN r.rolvaliduntil = '-infinity' THEN 'epoch'::timestamptz END
       FROM pg_roles r ORDER BY r.rolname
 """
 _MEMBERS = """
@@ -85,7 +89,14 @@ class Roles:
 
     @classmethod
     def read(cls, seen: Session) -> Roles:
-        return cls([Role(*row) for row in seen.rows(_ROLES)], [Held(*row) for row in seen.rows(_MEMBERS)])
+        """Raises HoldfastError where a role has the name of everybody."""
+        roles = [Role(*row) for row in seen.rows(_ROLES)]
+        if any(role.name == PUBLIC for role in roles):
+            raise HoldfastError(
+                f"a role is called {PUBLIC}, and what it has cannot be told from what everybody has",
+                remedy=f'ALTER ROLE "{PUBLIC}" RENAME TO another name',
+            )
+        return cls(roles, [Held(*row) for row in seen.rows(_MEMBERS)])
 
     def __iter__(self) -> Iterator[Role]:
         return iter(self.by_oid.values())

@@ -21,6 +21,13 @@ _READ_ONLY = (
     "SET lock_timeout = '5s'",
 )
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1"
+# The value that the server has for everybody. A session that is asked starts with what its own role and database have;
+# what the files say counts then, and where they say nothing what the server was built with.
+SERVER_VALUE = """CASE WHEN s.source IN ('database', 'user', 'database user') THEN coalesce((
+         SELECT CASE s.vartype WHEN 'bool' THEN CASE WHEN newest.setting::boolean THEN 'on' ELSE 'off' END
+                               WHEN 'enum' THEN lower(newest.setting) ELSE newest.setting END
+           FROM (SELECT f.setting FROM pg_file_settings f WHERE lower(f.name) = lower(s.name) AND f.error IS NULL
+                  ORDER BY f.seqno DESC LIMIT 1) newest), s.boot_val) ELSE s.reset_val END"""
 
 
 @contextmanager
@@ -31,6 +38,7 @@ def reading(engine: PostgreSQL, database: str = "postgres") -> Iterator[Session]
             seen.run(*_READ_ONLY)
             yield seen
     except HoldfastError as error:
+        error.where = error.where or engine.where
         if database != "postgres" and "database" not in error.where:
             error.where = f"{error.where}, database {database}"
         raise

@@ -147,7 +147,7 @@ def test_rights_come_through_nested_roles_to_the_column(spoiled: list[Second]) -
         assert ("column_only@localhost", "UPDATE", "shop.bills(note)", ()) in held
         assert ("PUBLIC", "SELECT", "shop.bills", ()) in held
         assert ("caller@localhost", "EXECUTE", "shop.run_it", ()) in held
-        assert ("caller@localhost", "EXECUTE AS root@localhost", "shop.run_it", ()) in held
+        assert ("caller@localhost", "EXECUTE AS root@localhost", "shop.run_it", ("root@localhost",)) in held
         assert ("wakes@localhost", "ALL PRIVILEGES", "*.*", ("dba",)) in held
         assert [item[1:] for item in held if item[0] == "everything@localhost"] == [("ALL PRIVILEGES", "*.*", ())]
         grantable = {item["object"] for item in rights if item["account"] == "hands_on@localhost" and item["grantable"]}
@@ -310,6 +310,60 @@ def test_an_undo_undoes(vanilla: list[Second]) -> None:
                 before = _state(server)
             else:
                 assert after == before, (action, details)
+
+    together(check, *vanilla)
+
+
+def test_no_mode_of_the_server_changes_a_plan_or_an_undo(vanilla: list[Second]) -> None:
+    actions = [
+        ("revoke", {"privilege": "SELECT", "object": "modes.*"}),
+        ("revoke", {"privilege": "SELECT", "object": "modes.bills"}),
+        ("revoke", {"role": "od\\'d"}),
+        ("lock", {}),
+        ("drop", {}),
+    ]
+
+    def check(server: Second) -> None:
+        server.sql(
+            "CREATE DATABASE modes; CREATE TABLE modes.bills (id INT, total INT);"
+            "CREATE USER modes@localhost IDENTIFIED VIA unix_socket; CREATE ROLE `od\\'d`;"
+            "GRANT `od\\'d` TO modes@localhost; GRANT SELECT ON modes.* TO modes@localhost;"
+            "GRANT SELECT, SELECT (id), UPDATE (id) ON modes.bills TO modes@localhost WITH GRANT OPTION;"
+        )
+        server.sql("SET GLOBAL sql_mode = 'ORACLE,NO_BACKSLASH_ESCAPES'; SET GLOBAL sql_quote_show_create = OFF")
+        before = _state(server)
+        for action, details in actions:
+            steps = server.plan(action, "modes@localhost", **details)
+            assert steps, (action, details)
+            assert server.change(steps) is None, (action, details)
+            assert _state(server) != before, (action, details)
+            server.undo(steps)
+            age = re.compile(r'"password_last_changed":\d+')  # that of an account without a password means nothing
+            assert age.sub("", _state(server)) == age.sub("", before), (action, details)
+        server.sql("SET GLOBAL sql_mode = DEFAULT; SET GLOBAL sql_quote_show_create = DEFAULT")
+        server.sql("DROP USER modes@localhost; DROP ROLE `od\\'d`; DROP DATABASE modes")
+
+    together(check, *vanilla)
+
+
+def test_a_grant_option_that_stays_behind_is_taken_back(vanilla: list[Second]) -> None:
+    def check(server: Second) -> None:
+        server.sql(
+            "CREATE DATABASE behind; CREATE TABLE behind.bills (id INT);"
+            "CREATE USER behind@localhost IDENTIFIED VIA unix_socket;"
+            "GRANT SELECT, INSERT ON behind.bills TO behind@localhost WITH GRANT OPTION"
+        )
+        steps = [
+            server.plan("revoke", "behind@localhost", privilege=name, object="behind.bills")[0]
+            for name in ("SELECT", "INSERT")  # each planned as if the other stayed
+        ]
+        assert server.change(steps) is None
+        left = [item for item in server.ask("rights") if item["account"] == "behind@localhost"]
+        assert [(item["privilege"], item["object"]) for item in left] == [("GRANT OPTION", "behind.bills")]
+        last = server.plan("revoke", "behind@localhost", privilege="GRANT OPTION", object="behind.bills")
+        assert server.change(last) is None
+        assert not [item for item in server.ask("rights") if item["account"] == "behind@localhost"]
+        server.sql("DROP USER behind@localhost; DROP DATABASE behind")
 
     together(check, *vanilla)
 

@@ -151,6 +151,22 @@ def test_the_policy_of_the_last_audit_serves_the_host_itself(audit, orders):
         ({"held": [Membership("writers", "shop", admin=True)]}, "AC06", "shop in writers with admin option"),
         ({"held": [Membership("pg_monitor", "shop")]}, "AC06", "shop in pg_monitor"),
         (
+            {
+                "people": [account("PUBLIC", login=False, system=True), account("shop")],
+                "held": [Membership("writers", "PUBLIC")],
+            },
+            "AC06",
+            "PUBLIC in writers",
+        ),
+        (
+            {
+                "people": [account("pg_monitor", login=False, system=True)],
+                "held": [Membership("writers", "pg_monitor")],
+            },
+            "AC06",
+            "pg_monitor in writers",
+        ),
+        (
             {"given": [Right("shop", "DELETE", "table", "public.orders", "shop")]},
             "AC07",
             "shop: DELETE on table public.orders",
@@ -174,6 +190,14 @@ def test_what_the_policy_does_not_know_is_found(audit, auditor, change, check, s
         ({"people": [account("locked", last_seen=NOW - timedelta(days=400), locked=True)]}, "AC02"),
         ({"people": [account("eve", superuser=True, system=True)]}, "AC08"),
         ({"held": [Membership("pg_monitor", "ann")]}, "AC06"),
+        ({"held": [Membership("writers", "postgres")]}, "AC06"),
+        (
+            {
+                "people": [account(name, login=False, system=True) for name in ("writers", "pg_monitor")],
+                "held": [Membership("writers", "pg_monitor")],
+            },
+            "AC06",
+        ),
         ({"given": [Right("ann", "DELETE", "table", "public.orders", "shop")]}, "AC07"),
         ({"given": [Right("shop", "DELETE", "table", "a.b", "shop", via=("PUBLIC",))]}, "AC07"),
         ({"paths": [Escalation("postgres", ("x",), "superuser")]}, "AC13"),
@@ -192,11 +216,28 @@ def test_last_use_that_nobody_knows_is_said_and_is_no_pass(audit, auditor):
     _, snapshot = audit()
     (dormant,) = [item for item in snapshot["checks"] if item["id"] == "AC02"]
     assert (dormant["status"], dormant["reason"]) == ("not_applicable", "logins are not logged")
+    auditor.people.append(account("bob"))
+    _, snapshot = audit()
+    (dormant,) = [item for item in snapshot["checks"] if item["id"] == "AC02"]
+    reason = "of 2 accounts the last use is not known: logins are not logged"
+    assert (dormant["status"], dormant["reason"]) == ("not_applicable", reason), (
+        "that bob was seen tells nothing of them"
+    )
     auditor.people.append(account("old", last_seen=NOW - timedelta(days=100)))
     _, snapshot = audit()
     (dormant,) = [item for item in snapshot["checks"] if item["id"] == "AC02"]
     assert dormant["status"] == "found"
     assert dormant["reason"] == "of 2 accounts the last use is not known: logins are not logged"
+
+
+def test_paths_that_begin_alike_are_different_findings(audit, auditor):
+    auditor.paths = [
+        Escalation("eve", ("eve is a member of team", f"team may call {name}"), "superuser") for name in ("f()", "g()")
+    ]
+    _, snapshot = audit()
+    assert findings(snapshot, "AC13") == [
+        f"eve to superuser: eve is a member of team; then team may call {name}" for name in ("f()", "g()")
+    ]
 
 
 def test_an_administrator_of_the_policy_has_the_power_that_it_should_have(audit, auditor):
@@ -339,6 +380,19 @@ def test_grants_outside_the_window_are_found_and_the_log_is_read_on(audit, audit
     assert "ALTER ROLE eve SUPERUSER" in found["found"]
     _, snapshot = audit(window)
     assert snapshot["log"]["position"] == "+1+1"
+
+
+def test_what_happened_outside_the_window_is_never_fixed(audit, auditor):
+    window = {"change_window": {"days": ["mon"], "hours": "09:00-10:00"}}
+    auditor.log = [
+        {"time": "2026-11-24T03:00:00", "account": "eve", "statement": "ALTER ROLE eve SUPERUSER"},
+        {"time": None, "account": "", "statement": "the log is gone", "gap": True},
+    ]
+    _, snapshot = audit(window)
+    assert "at a time not known" in findings(snapshot, "AC14")
+    auditor.log = []
+    record, snapshot = audit(window)
+    assert (snapshot["difference"]["fixed"], record["access"]["fixed"]) == ([], 0)
 
 
 def test_a_wrong_policy_is_refused_before_anything_is_asked(audit, orders):

@@ -9,7 +9,7 @@ import pytest
 from access import FakeAuditor, account
 from ansible.module_utils.holdfast import cli, config
 from ansible.module_utils.holdfast.audit import remedy, run
-from ansible.module_utils.holdfast.audit.model import Membership, Right
+from ansible.module_utils.holdfast.audit.model import Action, Membership, Right, Step
 from ansible.module_utils.holdfast.engines import registry
 from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput, Refused, Unsupported
 from fakes import FakeAdapters, instance
@@ -111,6 +111,19 @@ def test_a_change_is_recorded_and_its_undo_is_there_first(auditor, orders, monke
     assert said["steps"][0]["irreversible"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028"])
+def test_a_name_cannot_end_the_remark_that_it_is_in(orders, end):
+    evil = f"x{end}DROP ROLE y; --"
+    step = Step(Action.DROP, evil, f"{evil} is dropped", ("DO",), ("UNDO",), evil, f"the password of {evil}")
+    with open(remedy.write_undo(orders, [step]), encoding="utf-8", newline="") as stream:
+        script = stream.read()
+    assert script.count("DROP ROLE y") == 3
+    assert [line for line in script.splitlines() if line and not line.startswith("--")] == ["UNDO;"]
+    shown = remedy.describe([vars(step)]).splitlines()
+    assert [line.split(" ")[0] for line in shown if not line.startswith(" ")] == ["x"]
+    assert len(shown) == 4
+
+
 def test_an_undo_can_be_run_and_undone(auditor):
     record = start("lock", account="ann")
     auditor.changed.clear()
@@ -161,6 +174,34 @@ def test_bringing_to_policy_takes_away_what_the_policy_names(auditor):
     ]
 
 
+def test_a_role_that_everybody_has_is_taken_away(auditor):
+    auditor.people += [
+        account("PUBLIC", login=False, system=True),
+        account("pg_monitor", login=False, system=True),
+        account("pg_read_all_stats", login=False, system=True),
+    ]
+    auditor.held = [
+        Membership("writers", "PUBLIC"),
+        Membership("writers", "pg_monitor"),
+        Membership("writers", "postgres"),
+        Membership("pg_read_all_stats", "pg_monitor"),
+    ]
+    roles = {"writers": {"members": []}, "pg_read_all_stats": {"members": []}}
+    found = plan("policy", policy={"roles": roles})
+    assert [step["account"] for step in found["steps"]] == ["PUBLIC", "pg_monitor"]
+
+
+def test_the_right_to_call_a_routine_that_runs_as_its_owner_is_one(auditor):
+    auditor.given = [
+        Right("shop", "EXECUTE", "routine", "public.pay()", "shop", source="routine"),
+        Right("shop", "SELECT AS root@localhost", "view", "a.b", "a", via=("root@localhost",), source="routine"),
+        Right("shop", "EXECUTE", "future routines", "of ann", "shop", source="default"),
+    ]
+    found = plan("policy", policy=POLICY)
+    (step,) = [step for step in found["steps"] if step["action"] == "revoke"]
+    assert "public.pay()" in step["statements"][0]
+
+
 def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, monkeypatch):
     auditor.people.append(account("bob"))
     plan_ = auditor.plan
@@ -181,6 +222,14 @@ def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, mon
 def test_what_is_still_not_so_afterwards_is_an_error(auditor):
     record = start("policy", policy={"accounts": {"ann": {"state": "locked"}}})
     assert "still not as the policy has them: lock ann" in record["error"]["what"], "the fake locks nobody"
+
+
+def test_what_the_engine_has_no_step_for_is_no_success(auditor, monkeypatch):
+    monkeypatch.setattr(auditor, "plan", lambda *_args, **_details: [])
+    record = start("policy", policy={"accounts": {"ann": {"state": "locked"}}})
+    assert record["result"] == "failed"
+    assert "still not as the policy has them: lock ann" in record["error"]["what"]
+    assert (record["access_change"]["undo"], auditor.changed) == ("", []), "nothing was done"
 
 
 def test_a_server_as_its_policy_has_it_is_left_alone(auditor, orders):

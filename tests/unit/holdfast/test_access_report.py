@@ -151,6 +151,15 @@ def test_a_framework_page_has_its_requirements_with_the_worst_of_each(told, audi
     assert "8.3.9" not in page, "that is a requirement of another framework"
 
 
+def test_a_part_that_could_not_be_read_is_no_whole_audit(told, auditor, tmp_path):
+    auditor.log = HoldfastError("permission denied")
+    answers = told({})
+    del answers["db1"]["instances"][0]["record"]  # as the last audit is told, without a run of its own
+    found = made(answers, tmp_path)
+    assert [item["status"] for item in found.entries[0]["checks"] if item["status"] == "error"] == []
+    assert found.counts["states"] == {"audited": 0, "incomplete": 1, "not audited": 0}
+
+
 def test_sarif_has_rules_results_suppressions_and_what_was_fixed(told, auditor, tmp_path):
     told()
     auditor.answers["PG01"] = [finding("eve <script>"), finding("mallory")]
@@ -229,6 +238,53 @@ def test_the_next_sheet_says_what_has_changed_since_the_review(told, auditor, tm
     assert changes["writers"] == "gone"
     assert changes["ann"] == "roles: none -> writers"
     assert "DELETE on table (1)" in changes["shop"]
+
+
+def changes_after(told, auditor, tmp_path, change):
+    """What the sheet says of each account when something has changed since it was signed."""
+    first = made(told(), tmp_path)
+    reports.save(first.files)
+    file, _ = reviews.record(str(tmp_path / "reports"), by="Ana", hash_=first.sheet, day="", note="", today=TODAY)
+    reports.save([file])
+    change(auditor)
+    rows = list(csv.DictReader(io.StringIO(content(made(told(), tmp_path), "access-review.csv"))))
+    return {row["account"]: row["change"] for row in rows}
+
+
+def test_another_right_of_the_same_kind_is_a_change(told, auditor, tmp_path):
+    def change(auditor):
+        auditor.given = [replace(item, object=item.object.replace("orders", "salaries")) for item in auditor.given]
+
+    found = changes_after(told, auditor, tmp_path, change)
+    assert found["shop"] == "rights: others of the same kinds"
+    assert found["ann"] == ""
+
+
+def test_the_order_of_rights_is_no_change(told, auditor, tmp_path):
+    assert set(changes_after(told, auditor, tmp_path, lambda it: it.given.reverse()).values()) == {""}
+
+
+def test_a_sheet_without_marks_is_compared_without_them(told, auditor, tmp_path, monkeypatch):
+    columns = reviews.COLUMNS
+    monkeypatch.setattr(reviews, "COLUMNS", tuple(name for name in columns if name != "mark"))
+    found = changes_after(told, auditor, tmp_path, lambda _: monkeypatch.setattr(reviews, "COLUMNS", columns))
+    assert set(found.values()) == {""}
+
+
+def test_what_everybody_may_is_in_the_sheet(told, auditor, tmp_path):
+    auditor.given.append(Right("PUBLIC", "SELECT", "table", "public.orders", "shop"))
+    found = made(told(), tmp_path)
+    rows = {row["account"]: row for row in csv.DictReader(io.StringIO(content(found, "access-review.csv")))}
+    assert (rows["PUBLIC"]["rights"], rows["PUBLIC"]["login"]) == ("SELECT on table (1)", "no")
+    assert "<code>PUBLIC</code>" in content(found, "access-review.html")
+    auditor.people.append(account("PUBLIC", login=False, system=True))
+    assert content(made(told(), tmp_path), "access-review.csv").count("PUBLIC") == 1
+
+
+@pytest.mark.parametrize("name", ["'quoted'", "''twice", "=1", "two\nlines", "\nline", "a,b"])
+def test_a_name_comes_back_from_the_sheet_as_it_was(told, auditor, tmp_path, name):
+    auditor.people.append(account(name))
+    assert changes_after(told, auditor, tmp_path, lambda _: None)[name if name[0] not in "'=\n" else f"'{name}"] == ""
 
 
 def test_a_sheet_names_owner_powers_and_who_answers(told, tmp_path):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -218,9 +221,67 @@ def test_rights_go_to_each_holder_of_a_role_once() -> None:
         ("PUBLIC", "SHOW VIEW", "shop.`odd name`", ()),
         ("u@localhost", "UPDATE", "shop.bills(total)", ()),
         ("u@localhost", "EXECUTE", "shop.run", ()),
-        ("u@localhost", "EXECUTE AS root@localhost", "shop.run", ()),
+        ("u@localhost", "EXECUTE AS root@localhost", "shop.run", ("root@localhost",)),
     }
     assert all(item.grantable for item in rights.rights(reader, graph) if item.object == "shop.bills")
+
+
+def test_rights_that_are_lent_are_no_direct_ones() -> None:
+    graph = Graph([stored("u"), role("r"), role("PUBLIC")], [("r", "u@localhost", False)])
+    reader = Fake(
+        {
+            "mysql.procs_priv": [("r", "", "shop", "run", "PROCEDURE", "Execute")],
+            "mysql.proc": [("shop", "run", "procedure", "admin@localhost")],
+        }
+    )
+    lent = [item for item in rights.rights(reader, graph) if item.source == "routine"]
+    assert {item.account: item.via for item in lent} == {
+        "r": ("admin@localhost",),
+        "u@localhost": ("r", "admin@localhost"),
+    }
+
+
+def test_a_grant_option_that_stayed_behind_is_a_right() -> None:
+    graph = Graph([stored("u", access=bits("GRANT OPTION")), stored("v", access=bits("FILE", "GRANT OPTION"))], [])
+    reader = Fake({"mysql.tables_priv": [("u\0localhost\0shop\0bills\0Grant",)]})
+    found = {(item.account, item.privilege, item.object, item.grantable) for item in rights.rights(reader, graph)}
+    assert found == {
+        ("u@localhost", "GRANT OPTION", "*.*", True),
+        ("u@localhost", "GRANT OPTION", "shop.bills", True),
+        ("v@localhost", "FILE", "*.*", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "read"),
+    [("Select,Grant", "", True), ("Grant", "", True), ("Select", "Update", True), ("Grant", "Select", False)],
+)
+def test_a_grant_option_of_columns_is_none_alone(table: str, columns: str, read: bool) -> None:
+    with closing(sqlite3.connect(":memory:")) as rows:
+        rows.execute("CREATE TABLE tables_priv (Table_priv, Column_priv)")
+        rows.execute("INSERT INTO tables_priv VALUES (?, ?)", (table, columns))
+        condition = catalog.TABLES.partition(" WHERE ")[2]
+        assert bool(rows.execute(f"SELECT 1 FROM tables_priv WHERE {condition}").fetchall()) is read
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        ({}, []),
+        ({"server_audit_incl_users": "app,web"}, ["server_audit_incl_users: of nobody but app,web"]),
+        ({"server_audit_excl_users": "app"}, ["server_audit_excl_users: not logged: app"]),
+        # The server does not look at those left out where others are named.
+        (
+            {"server_audit_incl_users": "app", "server_audit_excl_users": "web"},
+            ["server_audit_incl_users: of nobody but app"],
+        ),
+    ],
+)
+def test_an_audit_log_of_some_is_none_of_the_others(listed: dict[str, str], found: list[str]) -> None:
+    rows = {"server_audit": "ACTIVE", "server_audit_logging": "ON", "server_audit_events": "", **listed}
+    got = ask("MY21", answers={"AUDIT": list(rows.items())})
+    assert len(got) == len(found)
+    assert all(row.startswith(text) for row, text in zip(got, found, strict=True)), got
 
 
 @pytest.mark.parametrize(
@@ -406,6 +467,26 @@ def test_who_cannot_log_in_has_no_path() -> None:
 def test_a_login_belongs_to_the_most_specific_account(host: str, name: str) -> None:
     hosts = ("%", "10.1.%", "localhost", "10.1.2.3", "10.9.0.0/255.255.0.0")
     assert accounts.match([stored("u", item) for item in hosts], "u", host) == name
+
+
+@pytest.mark.parametrize(
+    ("shown", "host"),
+    [
+        ("10.1.2.3:50412", "10.1.2.3"),
+        ("2001:db8::7:50412", "2001:db8::7"),
+        ("::1:50412", "::1"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_a_client_is_its_address_without_the_port(shown: str, host: str) -> None:
+    found = re.search(r"regexp_replace\(host, '(.*?)', ''\)", accounts.CONNECTED)
+    assert found
+    assert re.sub(found[1], "", shown) == host
+
+
+def test_a_name_that_ends_with_a_line_is_quoted() -> None:
+    assert catalog.typed("shop", "bills\n") == "shop.`bills\n`"
+    assert catalog.typed("shop", "bills") == "shop.bills"
 
 
 @pytest.mark.parametrize(

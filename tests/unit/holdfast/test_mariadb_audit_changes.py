@@ -129,3 +129,10 @@ def test_privileges_are_read_in_any_case(given: object, names: tuple[str, ...]) 
 def test_privileges_that_are_none_are_refused(given: object) -> None:
     with pytest.raises(errors.InvalidInput):
         shown.privileges(given)
+
+
+@pytest.mark.parametrize("held", ["SELECT, SELECT (`a`)", "SELECT (`a`), SELECT"])
+def test_a_right_on_a_table_is_not_lost_beside_one_on_a_column(held: str) -> None:
+    (line,) = shown.lines([f"GRANT {held}, UPDATE (`a`) ON `shop`.`t` TO {WHO}"], "u@localhost")
+    assert line.held == {"SELECT": "", "UPDATE": "`a`"}
+    assert line.has("SELECT", "")

@@ -27,10 +27,11 @@ from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     membership,
     target,
 )
-from ansible.module_utils.holdfast.engines._postgresql_audit_logfiles import Tail, of_form, place
+from ansible.module_utils.holdfast.engines._postgresql_audit_logfiles import _SETTINGS, Tail, of_form, place
 from ansible.module_utils.holdfast.engines._postgresql_audit_passwords import matches, readable, trials, try_all
 from ansible.module_utils.holdfast.engines._postgresql_audit_plan import by_database
 from ansible.module_utils.holdfast.engines._postgresql_audit_roles import Held, Role, Roles
+from ansible.module_utils.holdfast.engines._postgresql_audit_sql import SERVER_VALUE
 from ansible.module_utils.holdfast.engines._postgresql_session import listed
 from ansible.module_utils.holdfast.errors import InvalidInput
 
@@ -257,6 +258,23 @@ def test_times_with_a_zone(text: str, hour: int) -> None:
         "DO $$BEGIN EXECUTE 'GRANT x TO y'; END$$",
         "REASSIGN OWNED BY a TO b",
         "ALTER SYSTEM SET archive_command = 'x'",
+        "/* /**/ */ GRANT admin TO mallory",
+        "/* /* -- */ ' */ GRANT admin TO mallory",
+        "GRANT/**/admin TO mallory /* no end",
+        "SELECT 'C:\\'; /* x */ GRANT admin TO mallory",
+        "SELECT 'it\\'s'; /* x */ GRANT admin TO mallory",
+        "SELECT 1 AS a$b$; /* x */ GRANT admin TO mallory",
+        "UPDATE pg_authid SET rolsuper = true WHERE rolname = 'mallory'",
+        "update only /* x */ pg_catalog.pg_authid set rolsuper = true",
+        'UPDATE "pg_catalog"."pg_authid" SET rolsuper = true',
+        "WITH x AS (INSERT INTO pg_auth_members VALUES (10, 20)) SELECT 1",
+        "DELETE FROM pg_db_role_setting",
+        "UPDATE pg_proc SET prosecdef = true",
+        "UPDATE pg_class SET relowner = 1",
+        "INSERT INTO pg_namespace SELECT 1",
+        "UPDATE pg_database SET datdba = 1",
+        "DO $$BEGIN UPDATE pg_authid SET rolsuper = true; END$$",
+        "COPY pg_auth_members FROM STDIN",
     ],
 )
 def test_statements_that_change_power(statement: str) -> None:
@@ -267,10 +285,25 @@ def test_statements_that_change_power(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["SELECT 'GRANT x TO y'", "CREATE TABLE grants (x int)", "DROP TABLE roles", "INSERT INTO role VALUES (1)"],
+    [
+        "SELECT 'GRANT x TO y'",
+        "CREATE TABLE grants (x int)",
+        "DROP TABLE roles",
+        "INSERT INTO role VALUES (1)",
+        "SELECT 'UPDATE pg_authid SET x'",
+        "SELECT * FROM pg_authid",
+        "INSERT INTO pg_classes VALUES (1)",
+        "/* GRANT x TO y */ SELECT 1",
+        "/* /* */ ; GRANT x TO y */ SELECT 1",
+    ],
 )
 def test_statements_that_do_not(statement: str) -> None:
     assert log.act(log.Line(None, "", "", "LOG", f"statement: {statement}")) is None
+
+
+def test_a_statement_that_is_meant_to_take_long_does_not() -> None:
+    """Each of these comments begins in the one before, and none has an end."""
+    assert log.act(log.Line(None, "", "", "LOG", "statement: SELECT " + "/* " * 300_000)) is None
 
 
 @pytest.mark.parametrize(
@@ -292,6 +325,13 @@ def test_statements_that_do_not(statement: str) -> None:
         ),
         ("ALTER ROLE a -- password S3cret\n LOGIN", "ALTER ROLE a /* */\n LOGIN"),
         ('GRANT x TO "it\'s"', 'GRANT x TO "it\'s"'),
+        # Whether the first string ends where it seems to, a setting of the session says.
+        ("ALTER ROLE a PASSWORD 'x\\'; ALTER ROLE b PASSWORD 'S3cret'", "ALTER ROLE a PASSWORD '***'"),
+        ("COMMENT ON ROLE a IS 'C:\\'; ALTER ROLE a PASSWORD 'S3cret'", "COMMENT ON ROLE a IS '***'"),
+        ("ALTER ROLE a PASSWORD U&'\\0053'; ALTER ROLE b PASSWORD 'S3'", "ALTER ROLE a PASSWORD '***'"),
+        ("COMMENT ON ROLE a IS E'C:\\'; ALTER ROLE b PASSWORD ''S3'", "COMMENT ON ROLE a IS '***'"),
+        ("ALTER ROLE a PASSWORD 'one' -- x\n 'S3cret' LOGIN", "ALTER ROLE a PASSWORD '***' -- x\n '***' LOGIN"),
+        ("/* /* password 'S3' */ S3 */ GRANT x TO y", "/* */ GRANT x TO y"),
     ],
 )
 def test_secrets_do_not_leave_the_log(statement: str, shown: str) -> None:
@@ -447,6 +487,23 @@ def test_steps_are_grouped_by_database_in_their_order() -> None:
         Step(Action.DROP, "x", "w", (name,), (), database) for name, database in (("1", "a"), ("2", "a"), ("3", ""))
     ]
     assert [(database, len(group)) for database, group in by_database(steps)] == [("a", 2), ("postgres", 1)]
+
+
+@pytest.mark.parametrize(
+    "statement", [*(check.statement for check in CHECKS if check.id in ("PG08", "PG16", "PG27")), _SETTINGS]
+)
+def test_what_the_role_that_asks_has_of_its_own_is_no_setting_of_the_server(statement: str) -> None:
+    assert SERVER_VALUE in statement
+    rest = statement.replace(SERVER_VALUE, "")
+    for word in ("reset_val", "current_setting('log_statement", "current_setting('log_connections"):
+        assert word not in rest, "a session begins with what its role and its database have"
+
+
+def test_an_archive_without_a_command_and_a_network_of_every_address_are_asked_for() -> None:
+    asked = {check.id: check.statement for check in CHECKS}
+    assert "current_setting('archive_command') = ''" in asked["PG26"]
+    assert "current_setting('archive_library', true)" in asked["PG26"], "servers before 15 do not have it"
+    assert "masklen(net) = 0" in asked["PG10"], "10.0.0.0/0 is every address too"
 
 
 def test_severities_are_those_of_the_facts() -> None:
