@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB = os.environ.get("HOLDFAST_LAB") or "demo"
 LAB_DIR = ROOT / ".lab" / LAB
 INVENTORY = ROOT / "inventories" / "lab"
+_ROUTE = "/run/holdfast-test-route"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -225,6 +226,19 @@ def on_console(host: str, *command: str) -> None:
     """Run a command on a host of the lab without its network."""
     argv = [sys.executable, str(ROOT / "lab" / "lab.py"), "--name", LAB, "exec", host, *command]
     subprocess.run(argv, check=True, timeout=60, capture_output=True)
+
+
+def unplug(*hosts: str) -> None:
+    """Take hosts of the lab off its network."""
+    # The route goes with the link, and does not come back with it.
+    command = f"ip route show default >{_ROUTE}; ip link set eth0 down"
+    together(lambda host: on_console(host, "sh", "-c", command), *hosts)
+
+
+def plug_in(*hosts: str) -> None:
+    """Bring them back, with their way to the world."""
+    command = f"ip link set eth0 up; sed 's/^/route replace /' {_ROUTE} | ip -batch -"
+    together(lambda host: on_console(host, "sh", "-c", command), *hosts)
 
 
 def make_bare(host: Host) -> None:

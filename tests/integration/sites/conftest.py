@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import LAB, ROOT, Database, connect, make_bare, playbook, together, until
+from tests.integration.fleet import ROOT, Database, connect, make_bare, playbook, together, until
 from tests.integration.staging import edited
 
 INVENTORY = ROOT / "molecule" / "sites" / "inventory"
@@ -95,12 +93,6 @@ def stop_writing(*databases: Database) -> None:
 def runbook(name: str, *args: str, code: int = 0, **extra: Any) -> str:
     """Run a runbook with the inventory of the pairs."""
     return playbook(name, "-i", str(INVENTORY), *args, extra=extra, code=code)
-
-
-def network(state: str) -> None:
-    """Cut the alternate site off, or bring it back. A stand-in for a lost site: its servers run on, seen by nobody."""
-    command = [sys.executable, str(ROOT / "lab" / "lab.py"), "--name", LAB, "exec", REMOTE]
-    subprocess.run([*command, "ip", "link", "set", "eth0", state], check=True, stdin=subprocess.DEVNULL)
 
 
 def streams(database: Database) -> bool:

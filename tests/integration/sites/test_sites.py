@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.fleet import Database, together, until
+from tests.integration.fleet import Database, plug_in, together, unplug, until
 from tests.integration.sites.conftest import (
+    REMOTE,
     Pair,
     acknowledged,
     insert,
-    network,
     on_its_own,
     runbook,
     start_writing,
@@ -184,11 +184,11 @@ def lost(pairs: list[Pair]) -> Iterator[dict[str, str]]:
     for database in lost_ones:
         before = len(acknowledged(database))
         until(lambda database=database, before=before: len(acknowledged(database)) > before + 5)
-    network("down")
+    unplug(REMOTE)  # a stand-in for a lost site: its servers run on, seen by nobody
     try:
         said = together(lambda pair: runbook("failover", instance=pair.first.name, confirm=pair.first.name), *pairs)
     finally:
-        network("up")
+        plug_in(REMOTE)
     until(lambda: pairs[0].second.host.run("true").rc == 0)
     stop_writing(*lost_ones)
     return {pair.first.name: " ".join(text.split()) for pair, text in zip(pairs, said, strict=True)}

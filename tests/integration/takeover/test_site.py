@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.fleet import LAB_DIR, ROOT, Database, Fleet, on_console, playbook, together, until
+from tests.integration.fleet import LAB_DIR, ROOT, Database, Fleet, playbook, plug_in, unplug, until
 
 SITE = ("-i", str(ROOT / "molecule" / "takeover" / "inventory"))
 TAKEN = ("analytics", "crm")
@@ -103,11 +103,11 @@ def _answers(database: Database) -> bool:
 def site_cut_off(fleet: Fleet) -> Iterator[None]:
     """No host of the primary site can be reached, by anybody."""
     hosts = {database.hostname for database in fleet.values()}
-    together(lambda host: on_console(host, "ip", "link", "set", "eth0", "down"), *hosts)
+    unplug(*hosts)
     try:
         yield
     finally:
-        together(lambda host: on_console(host, "ip", "link", "set", "eth0", "up"), *hosts)
+        plug_in(*hosts)
         until(lambda: all(map(_answers, fleet.values())), seconds=60)
 
 
