@@ -165,19 +165,7 @@ options:
     description: Maintenance windows by name, as C(db_maintenance_windows) has them.
     type: dict
     default: {}
-  override:
-    description: Who lets a restart through closed maintenance windows of an instance, for it to be recorded.
-    type: dict
-    suboptions:
-      by:
-        description: The person.
-        type: str
-      reason:
-        description: The reason.
-        type: str
-      for:
-        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
-        type: str
+extends_documentation_fragment: override
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change, also before any package is installed.

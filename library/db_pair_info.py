@@ -52,19 +52,7 @@ options:
     description: How many seconds a replica may be behind when a switchover begins.
     type: int
     default: 30
-  override:
-    description: Who lets the operation through closed maintenance windows of either member.
-    type: dict
-    suboptions:
-      by:
-        description: The person.
-        type: str
-      reason:
-        description: The reason.
-        type: str
-      for:
-        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
-        type: str
+extends_documentation_fragment: override
 attributes:
   check_mode:
     description: Changes nothing.

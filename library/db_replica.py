@@ -82,19 +82,7 @@ options:
     description: Why the server is fenced.
     type: str
     default: ""
-  override:
-    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
-    type: dict
-    suboptions:
-      by:
-        description: The person.
-        type: str
-      reason:
-        description: The reason.
-        type: str
-      for:
-        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
-        type: str
+extends_documentation_fragment: override
 attributes:
   check_mode:
     description: Changes nothing and tells what would be done.

@@ -59,19 +59,7 @@ options:
     description: Whether to wait for a running job of the same instance, an hour at most, instead of failing at once.
     type: bool
     default: false
-  override:
-    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
-    type: dict
-    suboptions:
-      by:
-        description: The person.
-        type: str
-      reason:
-        description: The reason.
-        type: str
-      for:
-        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
-        type: str
+extends_documentation_fragment: override
 attributes:
   check_mode:
     description: Returns the plan and changes nothing.

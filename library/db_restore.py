@@ -224,19 +224,7 @@ options:
       url:
         description: An address of the application that answers with a status of 200 to 299. Asked at the end.
         type: str
-  override:
-    description: Who lets this through closed maintenance windows of the instance, for it to be recorded.
-    type: dict
-    suboptions:
-      by:
-        description: The person.
-        type: str
-      reason:
-        description: The reason.
-        type: str
-      for:
-        description: For how long the windows are overridden, for example V(2h), which is the default. At most a day.
-        type: str
+extends_documentation_fragment: override
 attributes:
   check_mode:
     description: Returns the plan and changes nothing.

@@ -1,6 +1,7 @@
 """What keeps modules honest: their documentation is read by people and must be what the code takes."""
 
 import importlib
+import runpy
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,19 @@ def taken(arguments):
     }
 
 
+def shared(fragment):
+    """The options that a module's documentation takes from a fragment."""
+    if not fragment:
+        return {}
+    found = runpy.run_path(str(ROOT / "module_utils" / "doc_fragments" / f"{fragment}.py"))
+    return yaml.safe_load(found["ModuleDocFragment"].DOCUMENTATION)["options"]
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_documentation_is_what_the_module_takes(name):
     documentation = yaml.safe_load(module(name).DOCUMENTATION)
-    assert documented(documentation["options"]) == taken(module(name).ARGUMENTS)
+    options = {**documentation["options"], **shared(documentation.get("extends_documentation_fragment"))}
+    assert documented(options) == taken(module(name).ARGUMENTS)
     assert documentation["module"] == name
     assert set(documentation["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
 
