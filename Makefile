@@ -4,6 +4,7 @@ VENV := $(patsubst .venv.%,.venv-3.%,$(VENV))
 PY := $(VENV)/bin/python
 LAB := $(PY) lab/lab.py
 INVENTORY ?= inventories/example
+FAILURES := $(CURDIR)/.cache/failures
 
 # Ansible starts Python many times a run; without its bytecode cache each start compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -73,7 +74,8 @@ both-ends: venv
 molecule: containers ## Run the scenarios on hosts of their own
 	@molecule reset --scenario-name default >/dev/null 2>&1 # or hosts of a run cut short count as there
 	@$(LAB) --name molecule down
-	molecule test --all
+	@mkdir -p .cache && rm -f $(FAILURES)
+	HOLDFAST_FAILURES=$(FAILURES) molecule test --all || { cat $(FAILURES) 2>/dev/null; exit 1; }
 
 test: lint unit both-ends molecule ## Run all tests
 

@@ -9,7 +9,9 @@ They take backups, stop servers and fill disks, and put back what they broke.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,15 @@ def quiet(fleet: Fleet) -> Iterator[None]:
     yield
     start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
     together(lambda host: host.check_output(start), *hosts.values())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Molecule ends with scenarios, many lines below the test that failed: its target prints this file last."""
+    path = os.environ.get("HOLDFAST_FAILURES")
+    reports = [report for kind in ("failed", "error") for report in terminalreporter.getreports(kind)]
+    if path and reports:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            for report in reports:
+                crash = getattr(report.longrepr, "reprcrash", None)
+                reason = crash.message if crash else str(report.longrepr)
+                stream.write(f"FAILED {report.nodeid} ({report.when}): {reason[:1500]}\n")
