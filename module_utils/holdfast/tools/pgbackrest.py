@@ -41,6 +41,7 @@ from .base import Restored, SavedLog
 log = logging.getLogger(__name__)
 
 _NEW_LABEL = re.compile(r"new backup label = (\S+)")
+_NO_REPLICA = "pgBackRest begins and ends a backup at the primary, which it does not reach from here"
 # A worker of a run that was killed holds the lock until it has finished its file.
 _LOCK_PATIENCE = 120.0
 _LOCKED = 50
@@ -64,15 +65,13 @@ class PgBackRest:
         return versions.installed(self.instance)
 
     def notes(self) -> list[str]:
-        if self.version >= versions.BLOCK_INCREMENTAL:
-            return []
-        shown = ".".join(map(str, self.version))
-        return [
-            (
-                f"Hourly incrementals will be large: pgBackRest {shown} copies every changed file whole; "
-                "block-level incrementals need 2.46"
-            )
-        ]
+        found = []
+        if self.version < versions.BLOCK_INCREMENTAL:
+            large = "copies every changed file whole; block-level incrementals need 2.46"
+            found.append(f"Hourly incrementals will be large: pgBackRest {'.'.join(map(str, self.version))} {large}")
+        if not self.instance.replica_of and self.engine.is_replica():
+            found.append(f"Its jobs will fail: {_NO_REPLICA}. {self._remedy_of_replica()}")
+        return found
 
     def files(self) -> list[File]:
         return [self.configuration(run_as_owner(self.instance, self.engine.data_directory))]
@@ -132,9 +131,7 @@ class PgBackRest:
         if type_ not in TYPES:
             raise Unsupported(self.name, f"a {type_} backup", "it takes full, differential and incremental ones")
         if self.engine.is_replica():
-            reason = "pgBackRest begins and ends a backup at the primary, which it does not reach from here"
-            remedy = f"Back up its primary; with replica_of in the inventory the jobs of {self.instance.name} rest"
-            raise Unsupported(self.name, "a backup of a replica", reason, remedy=remedy)
+            raise Unsupported(self.name, "a backup of a replica", _NO_REPLICA, remedy=self._remedy_of_replica())
         arguments = [f"--type={TYPES[type_]}", "--annotation=made-by=holdfast"]
         label = ""
 
@@ -150,6 +147,9 @@ class PgBackRest:
         if taken.type is not type_:
             log.warning("there was no earlier backup to build on: a %s backup was taken", taken.type)
         return taken
+
+    def _remedy_of_replica(self) -> str:
+        return f"Back up its primary; with replica_of in the inventory the jobs of {self.instance.name} rest"
 
     def archive(self) -> Backup:
         return self.backup(BackupType.FULL, self.instance.archive_repository)

@@ -380,6 +380,10 @@ def test_chain_and_order_of_removal() -> None:
 
 class FakeEngine:
     socket_directory = "/run"
+    replica = False
+
+    def is_replica(self) -> bool:
+        return self.replica
 
     def segment_size(self) -> int:
         return SIZE
@@ -463,6 +467,18 @@ def test_a_backup_that_is_gone_is_damaged() -> None:
 def test_notes_tell_of_large_incrementals() -> None:
     assert "large" in Recorded([], (2, 45)).notes()[0]
     assert Recorded([], (2, 46)).notes() == []
+
+
+def test_notes_tell_of_a_replica_whose_jobs_cannot_succeed() -> None:
+    tool = Recorded([])
+    cast("Any", tool.engine).replica = True
+    (note,) = tool.notes()
+    assert "jobs will fail" in note
+    assert "replica_of" in note
+    with pytest.raises(Unsupported, match="does not reach"):
+        tool.backup(BackupType.FULL, LOCAL)
+    tool.instance = replace(tool.instance, replica_of="other")
+    assert tool.notes() == []
 
 
 def test_backup_of_another_type_is_unsupported() -> None:
