@@ -46,4 +46,9 @@ def job_lock(instance: Instance, job: Job, wait: timedelta) -> Iterator[None]:
 
 
 def _holder(descriptor: int) -> str:
-    return os.pread(descriptor, 100, 0).decode("utf-8", "replace") or "starting"
+    for _ in range(10):
+        found = os.pread(descriptor, 100, 0).decode("utf-8", "replace")
+        if found:
+            return found
+        time.sleep(0.02)  # it has just taken the lock and has yet to write its name
+    return "starting"
