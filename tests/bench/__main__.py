@@ -34,6 +34,7 @@ SUBJECTS = [
     ("maria1", "mariadb", "shop", "MariaDB 10.11"),
 ]
 RECOVERED = [subject for subject in SUBJECTS if subject[2] in ("analytics", "shop")]
+TABLES = "12"  # of 300 MB, so that what a backup by Holdfast costs beside the stream is not most of it
 FOUR_HOSTS = "pg1,pg2,maria1,maria2"
 Measured = tuple[dict[str, object], list[str]]  # every run, and the tables
 
@@ -109,17 +110,17 @@ def table(title: str, runs: dict[str, list[dict[str, float]]], baseline: str) ->
     return "\n".join(lines)
 
 
-def prepare(instances: Iterable[str]) -> None:
+def prepare(instances: Iterable[str], *size: str) -> None:
     """Data of a serious size in these instances, and nothing that runs beside what is measured."""
     for host, engine, instance, _ in SUBJECTS:
         if instance in instances:
-            on_host(host, "prepare.sh", engine, instance)
+            on_host(host, "prepare.sh", engine, instance, *size)
 
 
 def tools(rounds: int, host: str) -> Measured:
     """Backups and restores of a host's instance beside the plain tools."""
     _, engine, instance, title = next(subject for subject in SUBJECTS if subject[0] == host)
-    prepare([instance])
+    prepare([instance], TABLES)
     found = json.loads(on_host(host, "measure", engine, instance, "--rounds", str(rounds)))
     return {instance: found}, [table(f"{title}, {job}", runs, list(runs)[1]) for job, runs in found.items()]
 

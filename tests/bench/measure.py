@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 WORK = "/var/lib/holdfast/bench"
 LIMIT = 900  # seconds after which a command hangs
@@ -156,7 +156,7 @@ def postgresql(instance: str) -> dict[str, list[Variant]]:
 
 
 def mariadb(instance: str) -> dict[str, list[Variant]]:
-    """Backups and restores of a MariaDB instance."""
+    """Backups and restores of a MariaDB instance. What is typed by hand stores into a repository of its own."""
     name = shlex.quote(instance)
     target = f"{WORK}/target"
     fresh = f"rm -rf {target}; install -d -o mysql -g mysql -m 0700 {target}"
@@ -164,31 +164,40 @@ def mariadb(instance: str) -> dict[str, list[Variant]]:
     if not os.path.exists(f"{own}/config"):
         shell(f"rm -rf {own} && install -d -o mysql -g mysql {own}")
         shell(f"RESTIC_PASSWORD=bench restic -q -r {own} --no-cache init", "mysql")
-    stream = f"mariadb-backup --backup --stream=xbstream --parallel=2 --target-dir={target}/t 2>/dev/null"
-    restic = f"RESTIC_PASSWORD=bench GOMAXPROCS=2 restic -q -r {own} --cache-dir {WORK}/cache"
-    backup = [
+    backup = f"mariadb-backup --backup --stream=xbstream --target-dir={target}/t"
+    two, one = (f"{backup} --parallel={threads} 2>/dev/null" for threads in (2, 1))
+    restic = f"RESTIC_PASSWORD=bench restic -q -r {own} --no-cache"
+    variants = [
         Variant("holdfast backup", f"holdfast backup {name} --type full --json", "mysql"),
         Variant(
-            "mariadb-backup into restic, by hand",
-            f"{stream} | {restic} backup --stdin --stdin-filename full.xb",
+            "mariadb-backup | zstd | restic, by hand as Holdfast has it",
+            f"{one} | zstd -q -1 -T0 --rsyncable | {restic} backup --force --stdin --stdin-filename full.xb.zst"
+            " --compression off",
+            "mysql",
+            [fresh],
+        ),
+        Variant(
+            "mariadb-backup | restic with its own compression",
+            f"{two} | {restic} backup --force --stdin --stdin-filename full.xb",
             "mysql",
             [fresh],
         ),
         Variant(
             "mariadb-backup | zstd -1 -T2 into a directory",
-            f"{stream} | zstd -q -1 -T2 -o {target}/full.zst",
-            "mysql",
-            [fresh],
-        ),
-        Variant(
-            "mariadb-dump | zstd -1 -T2",
-            f"mariadb-dump --single-transaction --all-databases | zstd -q -1 -T2 -o {target}/d.zst",
+            f"{two} | zstd -q -1 -T2 -o {target}/full.zst",
             "mysql",
             [fresh],
         ),
     ]
+    dump = Variant(
+        "mariadb-dump | zstd -1 -T2",
+        f"mariadb-dump --single-transaction --all-databases | zstd -q -1 -T2 -o {target}/d.zst",
+        "mysql",
+        [fresh],
+    )
     by_hand = (
-        f"mkdir {target}/d && {restic} dump latest full.xb | mbstream -x -C {target}/d -p 2 && "
+        f"mkdir {target}/d && {restic} dump --path /full.xb.zst latest full.xb.zst | zstd -q -d -c | "
+        f"mbstream -x -C {target}/d && "
         f"mariadb-backup --prepare --target-dir={target}/d --use-memory=256M 2>/dev/null && "
         f"(mariadbd --no-defaults --datadir={target}/d --socket={target}/s --pid-file={target}/p --skip-networking "
         f"--innodb-buffer-pool-size=256M >{target}/log 2>&1 & ) && "
@@ -201,7 +210,20 @@ def mariadb(instance: str) -> dict[str, list[Variant]]:
         ),
         Variant("restic dump, mbstream, prepare and start, by hand", by_hand, "mysql", [stop, fresh]),
     ]
-    return {"backup": backup, "restore": restore}
+    # The one extreme, of a database in which something was written all over; the other is one that nobody wrote to.
+    written = [replace(variant, before=[rewritten()]) for variant in (*variants, dump)]
+    return {"full backup after writes": written, "full backup, nothing written": variants, "restore": restore}
+
+
+def rewritten() -> str:
+    """A command that writes one row in 600 of each table, and waits until that is in its files."""
+    tables = shell("mariadb -N -e \"select table_name from information_schema.tables where table_schema = 'bench'\"")
+    writes = " ".join(f"update {table} set pad = md5(rand()) where id % 600 = 5;" for table in tables.split())
+    flush = "set global innodb_max_dirty_pages_pct = 0"
+    dirty = "show global status like 'innodb_buffer_pool_pages_dirty'"
+    clean = f"""until [ $(mariadb -N -e "{dirty}" | cut -f2) -lt 100 ]; do sleep 0.3; done"""
+    back = "set global innodb_max_dirty_pages_pct = default"
+    return f'mariadb bench -e "{writes} {flush}" && {clean} && mariadb -e "{back}"'
 
 
 def rto(output: str) -> float:

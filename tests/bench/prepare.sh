@@ -1,7 +1,8 @@
 #!/bin/bash
-# On a database host, as root: data of a size at which fixed costs do not hide, and nothing else running. Arguments: engine, instance.
+# On a database host, as root: data of a size at which fixed costs do not hide, and nothing else running.
+# Arguments: engine, instance and, of MariaDB, how many tables of 300 MB.
 set -euo pipefail
-engine=$1 instance=$2
+engine=$1 instance=$2 tables=${3:-4}
 systemctl stop 'holdfast-*.timer'
 while systemctl is-active --quiet 'holdfast-*.service'; do sleep 1; done
 
@@ -18,14 +19,14 @@ if [ "$engine" = postgresql ]; then
             from generate_series(1, 400000) i, generate_series(1, 30) j group by i" -c 'create index on docs (key)' -c checkpoint
     fi
 else
-    if [ -z "$(mariadb -N -e "show databases like 'bench'")" ]; then
-        mariadb -e 'create database bench'
-        for table in 1 2 3 4; do
+    mariadb -e 'create database if not exists bench'
+    for table in $(seq "$tables"); do
+        if [ -z "$(mariadb bench -N -e "show tables like 't$table'")" ]; then
             mariadb bench -e "create table t$table (id int primary key, k int, c char(120), pad char(60), key (k)) as
                 select seq as id, floor(rand(seq) * 1000000) as k, concat_ws('-', md5(seq), md5(seq * 3), md5(seq * 7)) as c,
                 md5(seq * 11) as pad from seq_1_to_1200000"
-        done
-    fi
+        fi
+    done
 fi
 [ "$engine" = postgresql ] || mariadb -e 'flush binary logs' # what is rolled forward later is not in the file of the above
 holdfast backup "$instance" --type full --json >/dev/null
