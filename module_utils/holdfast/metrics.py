@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -33,10 +33,16 @@ HELP: Mapping[str, str] = {
     "holdfast_restore_test_last_success_timestamp_seconds": "End of the newest restore test that met every objective.",
     "holdfast_maintenance_window_open": "Whether a maintenance window of the instance is open: 1 or 0; absent without "
     "such a window.",
+    "holdfast_access_findings": "Open findings of the last access audit, by severity.",
+    "holdfast_access_unanswered_checks": "Questions of the last access audit that had no answer.",
+    "holdfast_access_new_power": "Powers that access audits saw as new, until somebody asks for an audit and reads it.",
+    "holdfast_access_review_due_timestamp_seconds": "When the next access review is overdue; 0 when there never was "
+    "one; absent while the control host has not told.",
     "holdfast_job_last_success": "Whether the last run of the job succeeded: 1 or 0.",
     "holdfast_job_last_run_timestamp_seconds": "End of the last run of the job.",
     "holdfast_job_last_duration_seconds": "Duration of the last run of the job.",
 }
+_DAY = 24 * 60 * 60
 _PHYSICAL = (str(Job.FULL), str(Job.DIFFERENTIAL), str(Job.INCREMENTAL))
 
 
@@ -93,12 +99,27 @@ def samples(instance: Instance, records: Sequence[Record], forecast_seconds: flo
         when = _ended(record)
         if "backup" in record and when is not None:
             found.append(Sample("holdfast_backup_last_success_timestamp_seconds", {**labels, "type": job}, when))
+    found.extend(_access(history, labels))
     for job, record in history.last.items():
         of_job = {**labels, "job_name": job}
         found.append(Sample("holdfast_job_last_success", of_job, 1.0 if record["result"] == "ok" else 0.0))
         found.append(Sample("holdfast_job_last_run_timestamp_seconds", of_job, _ended(record) or 0.0))
         found.append(Sample("holdfast_job_last_duration_seconds", of_job, record["seconds"]))
     return found
+
+
+def _access(history: History, labels: Mapping[str, str]) -> Iterator[Sample]:
+    if history.access is None:
+        return
+    for severity, count in history.access["findings"].items():
+        yield Sample("holdfast_access_findings", {**labels, "severity": severity}, float(count))
+    yield Sample("holdfast_access_unanswered_checks", labels, float(history.access["checks"]["error"]))
+    yield Sample("holdfast_access_new_power", labels, float(len(history.power)))
+    due = history.access.get("review_due")
+    if due is not None:
+        moment = parse_instant(f"{due}T00:00:00Z") if due else None
+        # The day itself is still in time.
+        yield Sample("holdfast_access_review_due_timestamp_seconds", labels, moment.timestamp() + _DAY if moment else 0)
 
 
 def render(found: Iterable[Sample]) -> str:

@@ -182,10 +182,9 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
     now = datetime.now().astimezone()
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
     since = _configured(instance)
-    power = history.last.get(str(Job.ACCESS_AUDIT), {}).get("access", {}).get("power", ())
-    if power:
-        who = ", ".join(dict.fromkeys(item["account"] for item in power))
-        _problem(found, "warning", f"the last access audit saw new power of {who}")
+    if history.power:
+        who = ", ".join(dict.fromkeys(item["account"] for item in history.power))
+        _problem(found, "warning", f"access audits saw new power of {who}; playbooks/access_audit.yml reports it")
     for job, last in history.last.items():
         if resting and job != str(Job.REPLICATION):
             continue  # they rest, and what they said of the time before no longer matters
@@ -198,7 +197,8 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
         done = parse_instant(good["started"]) if good else None
         if due and due > since and (done is None or done < due):
             ago = format_duration(now - due)
-            _problem(found, "critical", f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
+            severity = "warning" if scheduled is Job.ACCESS_AUDIT else "critical"
+            _problem(found, severity, f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
 
 
 def _configuration(history: History, found: dict[str, Any]) -> None:
@@ -231,7 +231,7 @@ def _windows(instance: Instance, found: dict[str, Any]) -> None:
 
 
 def _is_bound(instance: Instance, job: Job) -> bool:
-    return bool(instance.windows) and job is not Job.LOG
+    return bool(instance.windows) and not windows.is_light(job)
 
 
 def _next_run(instance: Instance, job: Job, cron: str, found: dict[str, Any]) -> str | None:

@@ -83,6 +83,59 @@ def test_what_is_not_known_is_absent(tmp_path):
     assert names == {"holdfast_rpo_target_seconds", "holdfast_rto_target_seconds"}
 
 
+def audited(second, power=(), *, scheduled=True, due=None, result="ok"):
+    access = {
+        "findings": {"critical": 1, "high": 0, "medium": 3, "low": 2},
+        "checks": {"passed": 5, "error": 0 if result == "ok" else 2},
+        "power": [{"account": name, "what": "may log in"} for name in power],
+        "scheduled": scheduled,
+        "review_due": due,
+    }
+    return record("access_audit", second, result, access=access)
+
+
+def access_values(tmp_path, *records):
+    found = metrics.samples(instance(tmp_path), records, None)
+    return {
+        one.labels.get("severity") or one.name.removeprefix("holdfast_access_"): one.value
+        for one in found
+        if one.name.startswith("holdfast_access_")
+    }
+
+
+def test_an_access_audit_is_told_also_one_with_questions_without_an_answer(tmp_path):
+    severities = {"critical": 1, "high": 0, "medium": 3, "low": 2}
+    assert access_values(tmp_path, audited(1)) == {**severities, "unanswered_checks": 0, "new_power": 0}
+    failed = access_values(tmp_path, audited(1), audited(2, result="failed"))
+    assert failed == {**severities, "unanswered_checks": 2, "new_power": 0}
+    down = record("access_audit", 3, "failed", error={"code": "server-unavailable", "what": "x"})
+    assert access_values(tmp_path, audited(1, due=""), down)["critical"] == 1
+
+
+@pytest.mark.parametrize(
+    ("audits", "expected"),
+    [
+        ([("eve",), ()], 1),  # still nobody has looked
+        ([("eve",), ("mallory", "eve")], 3),
+        ([("eve",), None], 1),  # somebody did, and saw it
+        ([("eve",), None, ()], 0),
+        ([("eve",), None, ("bob",)], 1),
+    ],
+)
+def test_new_power_is_told_until_somebody_asks_for_an_audit(tmp_path, audits, expected):
+    records = [
+        audited(second, ("eve",) if power is None else power, scheduled=power is not None)
+        for second, power in enumerate(audits)
+    ]
+    assert access_values(tmp_path, *records)["new_power"] == expected
+
+
+def test_a_review_is_overdue_after_its_last_day(tmp_path):
+    due = access_values(tmp_path, audited(1, due="2026-05-31"))["review_due_timestamp_seconds"]
+    assert due == NOON - 12 * 3600  # the first of June, 00:00
+    assert access_values(tmp_path, audited(1, due=""))["review_due_timestamp_seconds"] == 0
+
+
 SUNDAY = Window("sunday", WindowKind.MAINTENANCE, "UTC", start="0 2 * * 0", duration=timedelta(hours=4))
 NIGHTS = Window("nights", WindowKind.LOW_IMPACT, "UTC", start="0 0 * * *", duration=timedelta(hours=24))
 
@@ -105,6 +158,7 @@ def test_a_maintenance_window_is_seen_by_alert_rules(tmp_path, windows, at, expe
 def test_every_metric_has_help_and_type_once_and_every_line_is_well_formed(tmp_path):
     odd = instance(tmp_path, name='or"de\\rs\n')
     both = [*metrics.samples(instance(tmp_path), RECORDS, 60.0), *metrics.samples(odd, RECORDS, 60.0)]
+    both += metrics.samples(odd, [audited(1, ["eve"], due="2026-05-31")], None)
     both += metrics.of_windows(instance(tmp_path, windows=(SUNDAY,)), utcnow())
     text = metrics.render(both)
     lines = text.splitlines()
