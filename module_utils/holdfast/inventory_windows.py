@@ -12,7 +12,7 @@ from typing import Any
 
 from . import schedule, windows
 from .errors import InvalidInput
-from .model import Job, Window, WindowKind
+from .model import Window, WindowKind
 from .objectives import Level
 from .units import utcnow
 from .validation import Checker, Issue, Path, did_you_mean

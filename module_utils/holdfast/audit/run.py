@@ -53,7 +53,11 @@ def audit(
     snapshot = _look(instance, policy, store, scheduled=scheduled)
     snapshot["policy"] = _about(policy, raw)
     store.save(snapshot, scheduled=scheduled)
-    record["access"] = {**summary(snapshot), "scheduled": scheduled, "review_due": told_due(store, policy.review_months)}
+    record["access"] = {
+        **summary(snapshot),
+        "scheduled": scheduled,
+        "review_due": told_due(store, policy.review_months),
+    }
     for item in snapshot["difference"]["power"]:
         log.warning("new power: %s %s", item["account"], item["what"])
     wrong = [item["id"] for item in snapshot["checks"] if item["status"] == str(Status.ERROR)]

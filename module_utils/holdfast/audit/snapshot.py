@@ -81,12 +81,17 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Put a file in place in one step, readable by its owner alone."""
+    """Put a value in a file in one step, readable by its owner alone."""
+    write_text(path, json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def write_text(path: str, text: str) -> None:
+    """Put a text in a file in one step, readable by its owner alone."""
     temporary = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)

@@ -454,13 +454,17 @@ def test_a_report_reads_the_log_on_from_the_last_report(orders, auditor):
     assert asked == ["", "+1", "+1+1", "+1", "+1+1"]
 
 
+def reviewed(day, name):
+    return {"date": day, "instances": [name]}
+
+
 @pytest.mark.parametrize(
     ("told", "due"),
     [
         (None, None),
         ([], ""),
-        ([{"date": "2026-05-31", "instances": ["shop"]}], ""),
-        ([{"date": "2026-01-01", "instances": ["orders"]}, {"date": "2026-08-31", "instances": ["orders"]}], "2027-02-28"),
+        ([reviewed("2026-05-31", "shop")], ""),
+        ([reviewed("2026-01-01", "orders"), reviewed("2026-08-31", "orders")], "2027-02-28"),
     ],
 )
 def test_the_host_knows_when_the_next_review_is_due_once_the_control_host_has_told(audit, orders, told, due):

@@ -27,9 +27,7 @@ def asked(monkeypatch):
 
 def test_it_audits_the_chosen_instances_of_the_host(run, asked):
     reviews = [{"date": "2026-11-25", "by": "Ana", "instances": ["orders"], "sha256": "3f1c"}]
-    result = run(
-        db_access_info.main, instances=["orders", "elsewhere"], policy={"dormant_days": 5}, reviews=reviews
-    )
+    result = run(db_access_info.main, instances=["orders", "elsewhere"], policy={"dormant_days": 5}, reviews=reviews)
     assert asked == [("orders", {"dormant_days": 5}, reviews)]
     assert result["instances"] == [{"instance": "orders", "record": {}, "audit": SNAPSHOT}]
     assert result["text"] == "text of orders"
