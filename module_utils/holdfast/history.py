@@ -17,6 +17,7 @@ class History:
     last_ok: dict[str, Record] = field(default_factory=dict)
     access: Record | None = None  # what the newest audit that saw anything says
     power: list[dict[str, str]] = field(default_factory=list)  # that audits saw as new and nobody has looked at yet
+    outside_window: int = 0  # changes of power that their logs told of, likewise
     _seen: bool = False  # whether somebody asked for the newest audit
     _verified: dict[str, dict[str, str]] = field(default_factory=dict)
     _damaged: dict[str, set[str]] = field(default_factory=dict)
@@ -38,11 +39,12 @@ class History:
         return history
 
     def _note_power(self, access: Record) -> None:
-        """An audit that somebody asked for shows what those of the schedule saw before it, and ends that alarm."""
+        """An audit that somebody asked for shows what those of the schedule saw before it, and ends their alarms."""
         scheduled = access.get("scheduled", False)
         self.access = access
-        kept = self.power if scheduled and not self._seen else []
-        self.power = [*kept, *access["power"]]
+        on = scheduled and not self._seen
+        self.power = [*(self.power if on else []), *access["power"]]
+        self.outside_window = (self.outside_window if on else 0) + access.get("outside_window", 0)
         self._seen = not scheduled
 
     def _note(self, repository: str, outcome: Any, when: str) -> None:

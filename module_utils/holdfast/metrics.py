@@ -38,6 +38,8 @@ HELP: Mapping[str, str] = {
     "holdfast_access_findings": "Open findings of the last access audit, by severity.",
     "holdfast_access_unanswered_checks": "Questions of the last access audit that had no answer.",
     "holdfast_access_new_power": "Powers that access audits saw as new, until somebody asks for an audit and reads it.",
+    "holdfast_access_changes_outside_window": "Changes of power outside change_window that the server's log told of, "
+    "likewise.",
     "holdfast_access_review_due_timestamp_seconds": "When the next access review is overdue; 0 when there never was "
     "one; absent while the control host has not told.",
     "holdfast_job_last_success": "Whether the last run of the job succeeded: 1 or 0.",
@@ -136,6 +138,7 @@ def _access(history: History, labels: Mapping[str, str]) -> Iterator[Sample]:
         yield Sample("holdfast_access_findings", {**labels, "severity": severity}, float(count))
     yield Sample("holdfast_access_unanswered_checks", labels, float(history.access["checks"]["error"]))
     yield Sample("holdfast_access_new_power", labels, float(len(history.power)))
+    yield Sample("holdfast_access_changes_outside_window", labels, float(history.outside_window))
     due = history.access.get("review_due")
     if due is not None:
         moment = parse_instant(f"{due}T00:00:00Z") if due else None

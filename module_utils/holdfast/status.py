@@ -181,6 +181,11 @@ def _jobs(instance: Instance, history: History, found: dict[str, Any], *, restin
     if history.power:
         who = ", ".join(dict.fromkeys(item["account"] for item in history.power))
         _problem(found, "warning", f"access audits saw new power of {who}; playbooks/access_audit.yml reports it")
+    if history.outside_window:
+        text = (
+            f"{history.outside_window} changes of power outside change_window; playbooks/access_audit.yml reports them"
+        )
+        _problem(found, "warning", text)
     for job, last in history.last.items():
         if resting and job != str(Job.REPLICATION):
             continue  # they rest, and what they said of the time before no longer matters

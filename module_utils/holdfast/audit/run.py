@@ -243,5 +243,6 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "accounts": len(snapshot["accounts"]),
         "rights": snapshot["rights"]["count"],
         "power": difference["power"][:_MOST_POWER],
+        "outside_window": sum(item["check"] == "AC14" for item in open_),
         "alert": "new-power" if difference["power"] else "",
     }

@@ -89,6 +89,7 @@ def audited(second, power=(), *, scheduled=True, due=None, result="ok"):
         "findings": {"critical": 1, "high": 0, "medium": 3, "low": 2},
         "checks": {"passed": 5, "error": 0 if result == "ok" else 2},
         "power": [{"account": name, "what": "may log in"} for name in power],
+        "outside_window": len(power),
         "scheduled": scheduled,
         "review_due": due,
     }
@@ -105,10 +106,11 @@ def access_values(tmp_path, *records):
 
 
 def test_an_access_audit_is_told_also_one_with_questions_without_an_answer(tmp_path):
+    quiet = {"new_power": 0, "changes_outside_window": 0}
     severities = {"critical": 1, "high": 0, "medium": 3, "low": 2}
-    assert access_values(tmp_path, audited(1)) == {**severities, "unanswered_checks": 0, "new_power": 0}
+    assert access_values(tmp_path, audited(1)) == {**severities, "unanswered_checks": 0, **quiet}
     failed = access_values(tmp_path, audited(1), audited(2, result="failed"))
-    assert failed == {**severities, "unanswered_checks": 2, "new_power": 0}
+    assert failed == {**severities, "unanswered_checks": 2, **quiet}
     down = record("access_audit", 3, "failed", error={"code": "server-unavailable", "what": "x"})
     assert access_values(tmp_path, audited(1, due=""), down)["critical"] == 1
 
@@ -128,7 +130,8 @@ def test_new_power_is_told_until_somebody_asks_for_an_audit(tmp_path, audits, ex
         audited(second, ("eve",) if power is None else power, scheduled=power is not None)
         for second, power in enumerate(audits)
     ]
-    assert access_values(tmp_path, *records)["new_power"] == expected
+    values = access_values(tmp_path, *records)
+    assert (values["new_power"], values["changes_outside_window"]) == (expected, expected)
 
 
 def test_a_review_is_overdue_after_its_last_day(tmp_path):

@@ -18,6 +18,7 @@ TESTS = ROOT / "tests" / "unit" / "alerts" / "holdfast.test.yml"
 QUIET = "unless on (db_instance) holdfast_maintenance_window_open == 1"
 NEVER_QUIET = {
     "HoldfastNewPower",
+    "HoldfastChangeOutsideWindow",
     "HoldfastCriticalAccess",
     "HoldfastAccessReviewOverdue",
     "HoldfastMetricsStale",
