@@ -61,4 +61,25 @@ HOST = (
         "names in /proc/<pid of the server>/environ",
         controls("8.3.2 8.6.2", "164.308(a)(5)", "32(1)(a)", "5.17"),
     ),
+    Check(
+        "PG38",
+        "TLS without forward secrecy",
+        Severity.MEDIUM,
+        "Who records such a connection reads it once the key of the server gets out, years later too. TLS 1.3 has"
+        " forward secrecy always.",
+        "ssl_ciphers = 'ECDHE+AESGCM:ECDHE+CHACHA20', or ssl_min_protocol_version = 'TLSv1.3'; reload.",
+        "ssl_ciphers, as OpenSSL of this host reads it, where ssl_min_protocol_version is below TLSv1.3",
+        controls("2.2.7 4.2.1", "164.312(e)(1)", "32(1)(a)", "8.24"),
+    ),
+    Check(
+        "PG39",
+        "Passwords where other accounts of the host come by",
+        Severity.HIGH,
+        "Every account of the host sees the arguments of every process, and a service file or a profile is read by who"
+        " has no business in the database.",
+        "Use a password file with mode 0600, or peer; take the password out, and set another.",
+        "PGPASSWORD in /etc/environment, /etc/profile, /etc/profile.d and the profile of the server's owner; password"
+        " in pg_service.conf of the system and of the owner; connection strings in /proc/*/cmdline",
+        controls("8.3.2 8.6.2", "164.308(a)(5)", "32(1)(a)", "5.17"),
+    ),
 )
