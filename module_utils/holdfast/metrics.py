@@ -37,7 +37,7 @@ HELP: Mapping[str, str] = {
     "holdfast_job_overdue": "Whether a job of the schedule was due over an hour ago and has not succeeded since.",
     "holdfast_access_findings": "Open findings of the last access audit, by severity.",
     "holdfast_access_unanswered_checks": "Questions of the last access audit that had no answer.",
-    "holdfast_access_new_power": "Powers that access audits saw as new, until somebody asks for an audit and reads it.",
+    "holdfast_access_new_power": "Powers that access audits saw as new, until one after somebody asked for an audit.",
     "holdfast_access_changes_outside_window": "Changes of power outside change_window that the server's log told of, "
     "likewise.",
     "holdfast_access_review_due_timestamp_seconds": "When the next access review is overdue; 0 when there never was "
