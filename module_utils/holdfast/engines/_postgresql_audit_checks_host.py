@@ -26,11 +26,14 @@ HOST = (
     ),
     Check(
         "PG31",
-        "Configuration that others can change, or rules of access that they can read",
+        "Configuration or extensions that others can change, or rules of access that they can read",
         Severity.CRITICAL,
-        "A line in pg_hba.conf or postgresql.conf lets anybody in, or runs a program as the server.",
-        "chown to the owner of the server or root; chmod 0640 pg_hba.conf and pg_ident.conf, 0644 at most the others.",
-        "mode and owner of config_file, hba_file, ident_file and of what they include (pg_file_settings)",
+        "A line in pg_hba.conf or postgresql.conf lets anybody in, or runs a program as the server; so does a script or"
+        " a library of an extension, for whoever may create it.",
+        "chown to the owner of the server or root; chmod 0640 pg_hba.conf and pg_ident.conf, 0644 at most the others,"
+        " 0755 the directories of extensions and libraries.",
+        "mode and owner of config_file, hba_file, ident_file, of what they include (pg_file_settings), and of the"
+        " directories of extensions and libraries (pg_config)",
         controls("2.2.1 7.2.1 10.3.2", "164.312(a)(1) 164.312(c)(1)", "32(1)(b)", "8.3 8.9"),
     ),
     Check(
