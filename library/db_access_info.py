@@ -26,6 +26,11 @@ options:
   policy:
     description: The variable C(db_access_policy). Without it, that of the last audit of each instance is used again.
     type: dict
+  reviews:
+    description: The reviews that the control host has recorded, as C(access-reviews.json) has them. With them the host
+      knows when the next one is due.
+    type: list
+    elements: dict
   last:
     description: Return the last audit of each instance instead of making one.
     type: bool
@@ -91,6 +96,7 @@ from ansible.module_utils.holdfast.owner import run_as_owner
 ARGUMENTS = {
     "instances": {"type": "list", "elements": "str", "default": []},
     "policy": {"type": "dict"},
+    "reviews": {"type": "list", "elements": "dict"},
     "last": {"type": "bool", "default": False},
 }
 
@@ -101,13 +107,13 @@ def main() -> None:
     wanted = module.params["instances"]
     names = [name for name in config.names() if not wanted or name in wanted]
     last = module.params["last"] or module.check_mode
-    found = [_audit(name, module.params["policy"], last) for name in names]
+    found = [_audit(name, module.params, last) for name in names]
     module.exit_json(changed=False, instances=found, text="\n\n".join(map(_text, found)))
 
 
-def _audit(name: str, policy: dict[str, Any] | None, last: bool) -> dict[str, Any]:
+def _audit(name: str, params: dict[str, Any], last: bool) -> dict[str, Any]:
     try:
-        found = run_as_owner(config.load(name), partial(_as_owner, name, policy, last))
+        found = run_as_owner(config.load(name), partial(_as_owner, name, params, last))
     except HoldfastError as error:
         return {"instance": name, "error": error.as_dict()}
     if found["audit"] is None:
@@ -115,13 +121,13 @@ def _audit(name: str, policy: dict[str, Any] | None, last: bool) -> dict[str, An
     return {"instance": name, **found}
 
 
-def _as_owner(name: str, policy: dict[str, Any] | None, last: bool) -> dict[str, Any]:
+def _as_owner(name: str, params: dict[str, Any], last: bool) -> dict[str, Any]:
     # The keys are the owner's alone, so the instance is complete only when the owner reads it.
     instance = config.load(name)
     if last:
         return command.last(instance)
     configure_logging(instance, quiet=True)
-    return command.run(instance, policy)
+    return command.run(instance, params["policy"], reviews=params["reviews"])
 
 
 def _text(found: dict[str, Any]) -> str:

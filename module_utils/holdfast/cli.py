@@ -16,7 +16,7 @@ from .errors import Busy, HoldfastError, InvalidInput
 from .jobs import run_job, summary
 from .listing import expiry_fields, list_backups, list_records
 from .logs import configure_logging
-from .model import ON_REQUEST, Instance, Job
+from .model import ON_REQUEST, UPKEEP, Instance, Job
 from .override_command import add_override
 from .owner import run_as_owner
 from .records import Records
@@ -45,7 +45,7 @@ exit codes:
   75  another job of the instance is running; try again later
 """
 
-_BACKUP_TYPES = [str(job) for job in Job if job not in (Job.VERIFY, Job.EXPIRE, Job.RESTORE_TEST, *ON_REQUEST)]
+_BACKUP_TYPES = [str(job) for job in Job if job not in (*UPKEEP, *ON_REQUEST)]
 
 Command = Callable[[Instance, argparse.Namespace], Any]
 
@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         default=str(Severity.CRITICAL),
         help="exit with 3 for findings as severe as this, or more; default: critical",
     )
+    _schedulable(audit)
 
     past = add("records", "show the records of past runs", _run_records, "holdfast records orders --last 5")
     past.add_argument("instances", **reading)  # type: ignore[arg-type]

@@ -197,6 +197,9 @@ def _plan_instance(made: Plan, instance: Instance) -> None:
         made.notes.append(f"{name}: playbooks/replication.yml makes its server, a replica of {instance.replica_of}")
     if not awaited:
         found = Setup(**run_as_owner(instance, partial(setup.inspect, instance, configured=configured)))
+    if found.unused and name in made.restart and made.closed[name]:
+        made.closed[name] = ""
+        made.notes.append(f"the windows of {name} are closed; it has no table and no client that a restart could harm")
     planned = {change.subject for _, change in made.changes}
     made.changes.extend((name, item) for item in [*changes, *configuring] if item and item.subject not in planned)
     if not configured:

@@ -15,6 +15,10 @@ class History:
 
     last: dict[str, Record] = field(default_factory=dict)
     last_ok: dict[str, Record] = field(default_factory=dict)
+    access: Record | None = None  # what the newest audit that saw anything says
+    power: list[dict[str, str]] = field(default_factory=list)  # that audits saw as new and nobody has looked at yet
+    outside_window: int = 0  # changes of power that their logs told of, likewise
+    _seen: bool = False  # whether somebody asked for the newest audit
     _verified: dict[str, dict[str, str]] = field(default_factory=dict)
     _damaged: dict[str, set[str]] = field(default_factory=dict)
 
@@ -30,7 +34,18 @@ class History:
                 history.last_ok[record["job"]] = record
             for repository, outcome in record.get("verified", {}).items():
                 history._note(repository, outcome, record["finished"])
+            if "access" in record:
+                history._note_power(record["access"])
         return history
+
+    def _note_power(self, access: Record) -> None:
+        """An audit that somebody asked for shows what those of the schedule saw before it, and ends their alarms."""
+        scheduled = access.get("scheduled", False)
+        self.access = access
+        on = scheduled and not self._seen
+        self.power = [*(self.power if on else []), *access["power"]]
+        self.outside_window = (self.outside_window if on else 0) + access.get("outside_window", 0)
+        self._seen = not scheduled
 
     def _note(self, repository: str, outcome: Any, when: str) -> None:
         verified = self._verified.setdefault(repository, {})

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import schedule, windows
 from .errors import InvalidInput
-from .model import Job, Window, WindowKind
+from .model import Window, WindowKind
 from .objectives import Level
 from .units import utcnow
 from .validation import Checker, Issue, Path, did_you_mean
@@ -67,7 +67,7 @@ def unrunnable(which: Sequence[Window], level: Level, instance: str, *, here: bo
         return
     now = utcnow().replace(minute=0, second=0, microsecond=0)
     for job, cron in level.crons(instance).items():
-        if job is not Job.LOG and not _can_run(tuple(which), cron, now, here):
+        if not windows.is_light(job) and not _can_run(tuple(which), cron, now, here):
             names = ", ".join(item.name for item in which)
             yield (
                 f"its {job} job ({schedule.describe(cron)}) would never run: no window is ever open for it ({names})",

@@ -159,7 +159,8 @@ def _postpone(instance: Instance, job: Job, judged: Judgement) -> dict[str, Any]
 
 def _rests(instance: Instance, job: Job, scheduled: bool) -> str:
     """Why a job has nothing to do here. Raises Refused where somebody asked for it."""
-    reason = "" if job in ON_REQUEST else pair.resting(instance)
+    # Accounts of a replica are its primary's, but not all that lets somebody in: files, addresses, its own log.
+    reason = "" if job in ON_REQUEST or job is Job.ACCESS_AUDIT else pair.resting(instance)
     if reason and not scheduled:
         raise Refused(reason, where=instance.name, remedy="Name its primary instead")
     return reason
@@ -167,7 +168,7 @@ def _rests(instance: Instance, job: Job, scheduled: bool) -> str:
 
 def _attempt(instance: Instance, job: Job, record: Record, call: Work) -> dict[str, Any]:
     # The next log job is closer than any retry, and who asked for a restore decides what is tried next.
-    delays: tuple[float, ...] = () if job is Job.LOG or job in ON_REQUEST else RETRY_DELAYS
+    delays: tuple[float, ...] = () if windows.is_light(job) or job in ON_REQUEST else RETRY_DELAYS
     for attempt, delay in enumerate((*delays, None), start=1):
         record["attempts"] = attempt
         try:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from . import forecast
+from . import forecast, guard, overdue
 from .errors import HoldfastError
 from .history import History
 from .model import Instance, Job, WindowKind
@@ -33,10 +33,21 @@ HELP: Mapping[str, str] = {
     "holdfast_restore_test_last_success_timestamp_seconds": "End of the newest restore test that met every objective.",
     "holdfast_maintenance_window_open": "Whether a maintenance window of the instance is open: 1 or 0; absent without "
     "such a window.",
+    "holdfast_window_override": "Whether somebody lets work through closed windows: 1 or 0; absent without windows.",
+    "holdfast_job_overdue": "Whether a job of the schedule was due over an hour ago and has not succeeded since.",
+    "holdfast_access_findings": "Open findings of the last access audit, by severity.",
+    "holdfast_access_unanswered_checks": "Questions of the last access audit that had no answer.",
+    "holdfast_access_new_power": "Powers that access audits saw as new, until one after somebody asked for an audit.",
+    "holdfast_access_changes_outside_window": "Changes of power outside change_window that the server's log told of, "
+    "likewise.",
+    "holdfast_access_review_due_timestamp_seconds": "When the next access review is overdue; 0 when there never was "
+    "one; absent while the control host has not told.",
     "holdfast_job_last_success": "Whether the last run of the job succeeded: 1 or 0.",
     "holdfast_job_last_run_timestamp_seconds": "End of the last run of the job.",
     "holdfast_job_last_duration_seconds": "Duration of the last run of the job.",
 }
+_OF_REPLICAS = (str(Job.REPLICATION), str(Job.ACCESS_AUDIT), str(Job.ACCESS_CHANGE))
+_DAY = 24 * 60 * 60
 _PHYSICAL = (str(Job.FULL), str(Job.DIFFERENTIAL), str(Job.INCREMENTAL))
 
 
@@ -52,26 +63,42 @@ def of_instance(instance: Instance) -> list[Sample]:
     """Every metric of one instance. One whose value is not known is left out."""
     records = Records(instance)
     records.reap()
-    found = samples(instance, list(records), forecast.of_instance(instance).seconds)
-    return [*found, *of_windows(instance, utcnow())]
+    resting = overdue.is_replica(instance)
+    found = samples(instance, list(records), forecast.of_instance(instance).seconds, resting=resting)
+    late = of_schedule(instance, History.read(records), utcnow(), resting=resting)
+    return [*found, *late, *of_windows(instance, utcnow())]
+
+
+def of_schedule(instance: Instance, history: History, now: datetime, *, resting: bool) -> list[Sample]:
+    """Which jobs of the schedule are overdue."""
+    late = {job for job, _ in overdue.overdue(instance, history, now.astimezone(), resting=resting)}
+    jobs = (job for job in instance.service_level.schedule if not resting or job is Job.ACCESS_AUDIT)
+    labels = _labels_of(instance)
+    return [Sample("holdfast_job_overdue", {**labels, "job_name": str(job)}, float(job in late)) for job in jobs]
 
 
 def of_windows(instance: Instance, now: datetime) -> list[Sample]:
     """Whether the instance is in a maintenance window: alert rules leave it alone then, and no other one."""
-    if not any(window.kind is WindowKind.MAINTENANCE for window in instance.windows):
+    if not instance.windows:
         return []
+    override = float(guard.in_force(instance, now) is not None)
+    found = [Sample("holdfast_window_override", _labels_of(instance), override)]
+    if not any(window.kind is WindowKind.MAINTENANCE for window in instance.windows):
+        return found
     with suppress(HoldfastError):  # unknown time zones are told by status, and by every job
         on = is_open(instance.windows, WindowKind.MAINTENANCE, now)
-        return [Sample("holdfast_maintenance_window_open", _labels_of(instance), float(on))]
-    return []
+        found.append(Sample("holdfast_maintenance_window_open", _labels_of(instance), float(on)))
+    return found
 
 
 def _labels_of(instance: Instance) -> dict[str, str]:
     return {"db_instance": instance.name, "engine": instance.engine, "service_level": instance.service_level.name}
 
 
-def samples(instance: Instance, records: Sequence[Record], forecast_seconds: float | None) -> list[Sample]:
-    """The metrics that records tell."""
+def samples(
+    instance: Instance, records: Sequence[Record], forecast_seconds: float | None, *, resting: bool = False
+) -> list[Sample]:
+    """The metrics that records tell. Of a replica whose primary takes the backups, those of its own alone."""
     history = History.read(records)
     level = instance.service_level
     labels = _labels_of(instance)
@@ -88,17 +115,35 @@ def samples(instance: Instance, records: Sequence[Record], forecast_seconds: flo
         "holdfast_backup_size_bytes": (backup or {}).get("backup", {}).get("size_bytes"),
         "holdfast_restore_test_last_success_timestamp_seconds": _ended(history.last_ok.get(str(Job.RESTORE_TEST))),
     }
-    found = [Sample(name, labels, value) for name, value in values.items() if value is not None]
-    for job, record in history.last_ok.items():
+    found = [Sample(name, labels, value) for name, value in values.items() if value is not None and not resting]
+    for job, record in () if resting else history.last_ok.items():
         when = _ended(record)
         if "backup" in record and when is not None:
             found.append(Sample("holdfast_backup_last_success_timestamp_seconds", {**labels, "type": job}, when))
+    found.extend(_access(history, labels))
     for job, record in history.last.items():
+        if resting and job not in _OF_REPLICAS:
+            continue  # it tells of the time before
         of_job = {**labels, "job_name": job}
         found.append(Sample("holdfast_job_last_success", of_job, 1.0 if record["result"] == "ok" else 0.0))
         found.append(Sample("holdfast_job_last_run_timestamp_seconds", of_job, _ended(record) or 0.0))
         found.append(Sample("holdfast_job_last_duration_seconds", of_job, record["seconds"]))
     return found
+
+
+def _access(history: History, labels: Mapping[str, str]) -> Iterator[Sample]:
+    if history.access is None:
+        return
+    for severity, count in history.access["findings"].items():
+        yield Sample("holdfast_access_findings", {**labels, "severity": severity}, float(count))
+    yield Sample("holdfast_access_unanswered_checks", labels, float(history.access["checks"]["error"]))
+    yield Sample("holdfast_access_new_power", labels, float(len(history.power)))
+    yield Sample("holdfast_access_changes_outside_window", labels, float(history.outside_window))
+    due = history.access.get("review_due")
+    if due is not None:
+        moment = parse_instant(f"{due}T00:00:00Z") if due else None
+        # The day itself is still in time.
+        yield Sample("holdfast_access_review_due_timestamp_seconds", labels, moment.timestamp() + _DAY if moment else 0)
 
 
 def render(found: Iterable[Sample]) -> str:

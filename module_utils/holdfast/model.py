@@ -53,7 +53,9 @@ class Job(str, Enum):
 
 
 # A person decides on these; no schedule may.
-ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE})
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_CHANGE})
+# What a schedule has besides backups.
+UPKEEP = (Job.VERIFY, Job.EXPIRE, Job.RESTORE_TEST, Job.ACCESS_AUDIT)
 
 
 @dataclass(frozen=True)

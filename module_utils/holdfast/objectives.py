@@ -61,7 +61,13 @@ _AFTER_QUIET_HOURS = range(schedule.QUIET_HOURS.stop, schedule.QUIET_HOURS.stop 
 
 # The order is that of documentation and messages.
 _SCHEDULED = (Job.FULL, Job.DIFFERENTIAL, Job.INCREMENTAL, Job.LOGICAL, Job.ARCHIVE)
-_UPKEEP: Mapping[Job, str] = {Job.VERIFY: "daily", Job.EXPIRE: "daily", Job.RESTORE_TEST: "weekly"}
+_UPKEEP: Mapping[Job, str] = {
+    Job.VERIFY: "daily",
+    Job.EXPIRE: "daily",
+    Job.RESTORE_TEST: "weekly",
+    Job.ACCESS_AUDIT: "daily",
+}
+_OPTIONAL = (Job.RESTORE_TEST, Job.ACCESS_AUDIT)
 _PHYSICAL = (Job.FULL, Job.DIFFERENTIAL, Job.INCREMENTAL)
 _KEEP_KEYS = ("full", "differential", "incremental", "log", "logical", "archive", "minimum_full")
 _GFS = {"daily": 1, "weekly": 7, "monthly": 31, "yearly": 366}
@@ -156,9 +162,9 @@ def read_level(name: str, raw: object, check: Checker, path: Path) -> Level:
 def _read_jobs(level: Level, given: Mapping[str, Any], check: Checker, path: Path) -> None:
     for job in (*_SCHEDULED, *_UPKEEP):
         text = given.get(str(job), _UPKEEP.get(job))
-        if text is None or (job is Job.RESTORE_TEST and text == "never"):
+        if text is None or (job in _OPTIONAL and text == "never"):
             continue
-        valid = _CRON_VALID + (", or never" if job is Job.RESTORE_TEST else "")
+        valid = _CRON_VALID + (", or never" if job in _OPTIONAL else "")
         if check.parsed((*path, str(job)), text, partial(_cron, name=level.name, job=job), valid=valid):
             level.jobs[job] = str(text)
 

@@ -26,6 +26,7 @@ class Setup:
     role: str = ""
     missing: list[dict[str, str]] = field(default_factory=list)
     waiting: list[dict[str, Any]] = field(default_factory=list)  # parameters that only a restart puts into effect
+    unused: bool = False  # it has no table and no client: a restart that it waits for is felt by nobody
     notes: list[str] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -107,6 +108,7 @@ def _server(adapters: Adapters, found: Setup, *, change: bool) -> None:
             engine.apply_settings(wrong)
             settings = engine.settings(adapters.physical.server_settings())
     found.waiting = [vars(item) for item in settings if item.current != item.wanted and item.restart]
+    found.unused = bool(found.waiting) and not engine.tables() and not engine.clients()
 
 
 def _make_marker(adapters: Adapters, *, change: bool) -> bool:

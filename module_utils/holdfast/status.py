@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import forecast, guard, pair, schedule, windows
+from . import forecast, guard, overdue, pair, schedule, windows
 from .adapters import Adapters
-from .errors import Busy, HoldfastError, InvalidInput, Refused
+from .errors import Busy, HoldfastError, Refused
 from .history import History
 from .manifests import backup_fields
 from .model import Backup, BackupType, Instance, Job
 from .records import Record, Records
-from .units import format_bytes, format_duration, format_instant, parse_instant, utcnow
+from .units import format_bytes, format_duration, format_instant, utcnow
 
-# From the time a job is due until its success is missed: random delay, queue, run time.
-OVERDUE_GRACE = timedelta(hours=1)
 SEVERITIES = ("ok", "warning", "critical")
 _HARMLESS = (str(Job.EXPIRE), str(Job.ACCESS_AUDIT), str(Job.ACCESS_CHANGE))  # failed, they put no data at risk today
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
@@ -181,24 +178,24 @@ def _notes(call: Any, found: dict[str, Any]) -> list[str]:
 def _jobs(instance: Instance, history: History, found: dict[str, Any], *, resting: bool) -> None:
     now = datetime.now().astimezone()
     found["jobs"] = {name: _job(record) for name, record in history.last.items()}
-    since = _configured(instance)
-    power = history.last.get(str(Job.ACCESS_AUDIT), {}).get("access", {}).get("power", ())
-    if power:
-        who = ", ".join(dict.fromkeys(item["account"] for item in power))
-        _problem(found, "warning", f"the last access audit saw new power of {who}")
+    if history.power:
+        who = ", ".join(dict.fromkeys(item["account"] for item in history.power))
+        _problem(found, "warning", f"access audits saw new power of {who}; playbooks/access_audit.yml reports it")
+    if history.outside_window:
+        text = (
+            f"{history.outside_window} changes of power outside change_window; playbooks/access_audit.yml reports them"
+        )
+        _problem(found, "warning", text)
     for job, last in history.last.items():
         if resting and job != str(Job.REPLICATION):
             continue  # they rest, and what they said of the time before no longer matters
         if last["result"] == "failed" and last["error"]["code"] not in (Busy.code, Refused.code):
             severity = "warning" if job in _HARMLESS else "critical"
             _problem(found, severity, f"the last {job} job failed: {last['error']['what']}")
-    for scheduled, cron in () if resting else instance.service_level.schedule.items():
-        good = history.last_ok.get(str(scheduled))
-        due = _due(instance, scheduled, cron, now - OVERDUE_GRACE)
-        done = parse_instant(good["started"]) if good else None
-        if due and due > since and (done is None or done < due):
-            ago = format_duration(now - due)
-            _problem(found, "critical", f"{scheduled} is overdue: it was due {ago} ago and has not succeeded since")
+    for overdue_job, due in overdue.overdue(instance, history, now, resting=resting):
+        severity = "warning" if overdue_job is Job.ACCESS_AUDIT else "critical"
+        ago = format_duration(now - due)
+        _problem(found, severity, f"{overdue_job} is overdue: it was due {ago} ago and has not succeeded since")
 
 
 def _configuration(history: History, found: dict[str, Any]) -> None:
@@ -206,12 +203,6 @@ def _configuration(history: History, found: dict[str, Any]) -> None:
         problem = (last.get("configuration") or {}).get("problem")
         if problem:
             _problem(found, "warning", f"the last {job} backup lacks the configuration of the server: {problem}")
-
-
-def _configured(instance: Instance) -> datetime:
-    """Since when the instance has been under Holdfast's care: nothing is overdue from before."""
-    since = os.stat(os.path.join(instance.state_directory, "configured")).st_mtime
-    return datetime.fromtimestamp(since).astimezone()
 
 
 def _job(record: Record) -> dict[str, Any]:
@@ -230,12 +221,8 @@ def _windows(instance: Instance, found: dict[str, Any]) -> None:
             _problem(found, "critical", f"no job but the log runs: {found['windows']['error']}")
 
 
-def _is_bound(instance: Instance, job: Job) -> bool:
-    return bool(instance.windows) and job is not Job.LOG
-
-
 def _next_run(instance: Instance, job: Job, cron: str, found: dict[str, Any]) -> str | None:
-    if _is_bound(instance, job):
+    if overdue.is_bound(instance, job):
         if found["windows"]["error"]:
             return None
         run = windows.next_run(instance.windows, schedule.parse(cron), utcnow())
@@ -244,15 +231,6 @@ def _next_run(instance: Instance, job: Job, cron: str, found: dict[str, Any]) ->
         return format_instant(run)
     now = datetime.now().astimezone().replace(tzinfo=None)  # cron reads the local clock
     return format_instant(schedule.parse(cron).next(now).astimezone())
-
-
-def _due(instance: Instance, job: Job, cron: str, before: datetime) -> datetime | None:
-    """When a job should have begun last. A run that its windows postponed was not due."""
-    if _is_bound(instance, job):
-        with suppress(InvalidInput):  # time zones are missing, which is told as such
-            return windows.last_run(instance.windows, schedule.parse(cron), before)
-        return None
-    return schedule.parse(cron).previous(before.replace(tzinfo=None)).astimezone()
 
 
 def _restore_test(history: History, found: dict[str, Any]) -> None:

@@ -88,9 +88,14 @@ class Verdict:
         }
 
 
+def is_light(job: Job) -> bool:
+    """Whether nothing ever keeps the job from running."""
+    return job in _LIGHT
+
+
 def work_of(job: Job) -> Work:
     """The class that a job belongs to."""
-    if job in _LIGHT:
+    if is_light(job):
         return Work.LIGHT
     return Work.DESTRUCTIVE if job in ON_REQUEST else Work.HEAVY
 
@@ -112,7 +117,7 @@ def zone(name: str) -> tzinfo:
 def ask(windows: Sequence[Window], work: Work, now: datetime) -> Verdict:
     """Whether work of this class may begin now, and until when, or when it may next."""
     if work is Work.LIGHT:
-        return Verdict(True, "the log is always saved")
+        return Verdict(True, "light work is never kept out")
     found: list[Span] = []
     for horizon in _HORIZONS:
         found = stretches(windows, work, now, now + horizon)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 from ..jobs import run_job, summary
 from ..model import Instance, Job
 from .model import Right, Severity, Status
+from .reviews import Review, tell
 from .rights import of_account, words
 from .run import audit
 from .snapshot import Snapshot, Store
@@ -23,9 +24,21 @@ Each = Callable[[argparse.Namespace, Callable[[Instance, argparse.Namespace], An
 Print = Callable[[argparse.Namespace, Any, Callable[[], str]], None]
 
 
-def run(instance: Instance, policy: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Audit an instance as its owner: the record of the run, and what it saw, None where it saw nothing."""
-    record = run_job(instance, Job.ACCESS_AUDIT, call=partial(audit, raw_policy=policy))
+def run(
+    instance: Instance,
+    policy: Mapping[str, Any] | None,
+    *,
+    reviews: Sequence[Review] | None = None,
+    scheduled: bool = False,
+) -> dict[str, Any]:
+    """Audit an instance as its owner: the record of the run, and what it saw, None where it saw nothing.
+
+    ``reviews`` are those that the control host has recorded, where it tells.
+    """
+    if reviews is not None:
+        tell(Store(instance), reviews, instance.name)
+    call = partial(audit, raw_policy=policy, scheduled=scheduled)
+    record = run_job(instance, Job.ACCESS_AUDIT, scheduled=scheduled, call=call)
     return {"record": record, "audit": Store(instance).last() if "access" in record else None}
 
 
@@ -35,10 +48,12 @@ def run_command(each: Each, show: Print, args: argparse.Namespace) -> int:
         found = each(args, lambda instance, a: of_account(Store(instance).rights, a.rights))
         show(args, found, lambda: _rights_text(found, args.rights))
         return 0
-    found = each(args, lambda instance, a: last(instance) if a.last else run(instance, None))
+    found = each(args, lambda instance, a: last(instance) if a.last else run(instance, None, scheduled=a.scheduled))
     show(args, found, lambda: "\n\n".join(text(item) for item in found.values()))
     codes = [int(item["record"].get("exit_code", 0)) for item in found.values()]
     failed = next((code for code in codes if code), 0)
+    if args.scheduled:
+        return failed  # findings are no failure of the job: metrics and status tell them
     alarming = any(is_alarming(item["audit"], args.fail_on) for item in found.values() if item["audit"])
     return failed or (_CRITICAL if alarming else 0)
 

@@ -25,10 +25,11 @@ from .model import Action, Membership, Right, Step
 from .policy import Policy
 from .policy_read import resolve
 from .rights import unwanted
-from .snapshot import Store, read_json, write_json
+from .snapshot import Store, read_json, write_json, write_text
 
 NAMED = (Action.REVOKE, Action.LOCK, Action.EXPIRE, Action.DROP)
 ACTIONS = ("policy", *map(str, NAMED), "undo")
+_MOST_ROUNDS = 3  # of what only shows when what was in front of it is gone
 _ORDER = (Action.REVOKE, Action.LOCK, Action.EXPIRE, Action.DROP)
 
 _DETAILS = {
@@ -131,15 +132,13 @@ def _plan(name: str, request: Request, prepare: Prepare) -> dict[str, Any]:
 def _change(instance: Instance, record: Record, *, request: Request) -> dict[str, Any]:
     said: dict[str, Any] = {"action": request.action, "steps": [], "undo": "", "notes": []}
     record["access_change"] = said
+    skipped: list[Wanted] = []
+    wanted: list[Wanted] = []
     with Adapters(instance) as adapters:
         auditor = registry.auditor(adapters.engine)
-        skipped: list[Wanted] = []
-        steps, said["notes"] = _steps(instance, auditor, request, skipped)
-        if steps:
-            said["undo"] = write_undo(instance, steps)
-            said["steps"] = plain(steps)
-            auditor.change(steps)
-        wanted = _wanted_by_policy(auditor, _policy(instance, request))[0] if request.action == "policy" else []
+        _round(instance, auditor, request, said, skipped)
+        if request.action == "policy":
+            wanted = _until_nothing_is_left(instance, auditor, request, said, skipped)
     left = [item for item in wanted if item not in skipped]
     if left:
         raise HoldfastError(
@@ -148,6 +147,40 @@ def _change(instance: Instance, record: Record, *, request: Request) -> dict[str
             remedy="Look at what the plan of another run says; the undo script holds what was changed",
         )
     return {}
+
+
+def _round(instance: Instance, auditor: Auditor, request: Request, said: dict[str, Any], skipped: list[Wanted]) -> bool:
+    """Plan and take the steps of a request, after those that were taken already; whether there was anything to do."""
+    steps, notes = _steps(instance, auditor, request, skipped)
+    said["notes"] = list(dict.fromkeys([*said["notes"], *notes]))
+    if steps:
+        every = [*map(revived, said["steps"]), *steps]
+        said["undo"] = write_undo(instance, every, said["undo"])
+        said["steps"] = plain(every)
+        auditor.change(steps)
+    return bool(steps)
+
+
+def _until_nothing_is_left(
+    instance: Instance, auditor: Auditor, request: Request, said: dict[str, Any], skipped: list[Wanted]
+) -> list[Wanted]:
+    """Go on with what shows only now that the first steps are taken, and return what is still not as the policy has it.
+
+    MariaDB keeps a GRANT OPTION when the last privilege beside it is revoked.
+    """
+    wanted: list[Wanted] = []
+    for _ in range(_MOST_ROUNDS):
+        before = wanted
+        wanted = _wanted_by_policy(auditor, _policy(instance, request))[0]
+        if wanted == before or all(item in skipped for item in wanted):
+            break
+        try:
+            if not _round(instance, auditor, request, said, skipped):
+                break
+        except Refused as error:
+            said["notes"].append(error.what)
+            break
+    return wanted
 
 
 def _steps(
@@ -252,11 +285,14 @@ def _words(wanted: Wanted) -> str:
     return f"{action} {account}{told}{' with admin option' if details.get('admin') else ''}"
 
 
-def write_undo(instance: Instance, steps: Sequence[Step]) -> str:
-    """Write how to undo steps before they are taken, for people and for ``undo``, and return the name of it."""
+def write_undo(instance: Instance, steps: Sequence[Step], path: str = "") -> str:
+    """Write how to undo steps before they are taken, for people and for ``undo``, and return the path of it.
+
+    ``path`` is that of an undo of the first of them, which this one replaces.
+    """
     store = Store(instance)
     store.ready()
-    name = f"undo-{utcnow():%Y%m%dT%H%M%S%fZ}"
+    name = os.path.basename(path).removesuffix(".sql") or f"undo-{utcnow():%Y%m%dT%H%M%S%fZ}"
     back = [_reversed(step) for step in reversed(steps)]
     write_json(os.path.join(store.directory, f"{name}.json"), plain(back))
     lines = [f"-- Undoes a change of access of {instance.name}. Run each part in the database that stands above it."]
@@ -270,10 +306,7 @@ def write_undo(instance: Instance, steps: Sequence[Step]) -> str:
             lines.append(f"-- what this cannot bring back: {_remark(step.irreversible)}")
         lines.extend(f"{statement.rstrip(';')};" for statement in step.statements)
     path = os.path.join(store.directory, f"{name}.sql")
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write("\n".join(lines) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_text(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -296,12 +329,13 @@ def _undo_steps(instance: Instance, name: str) -> list[Step]:
             f"there is no undo {name!r}", where=instance.name, remedy=f"There are {', '.join(known[-3:]) or 'none'}"
         )
     with open(os.path.join(store.directory, f"{wanted}.json"), encoding="utf-8") as stream:
-        listed = json.load(stream)
-    steps = []
-    for item in listed:
-        texts = {key: tuple(item[key]) for key in ("statements", "undo")}
-        steps.append(Step(**{**item, **texts, "action": Action(item["action"])}))
-    return steps
+        return [revived(item) for item in json.load(stream)]
+
+
+def revived(item: Mapping[str, Any]) -> Step:
+    """A step that was written down as plain data."""
+    texts = {key: tuple(item[key]) for key in ("statements", "undo")}
+    return Step(**{**item, **texts, "action": Action(item["action"])})
 
 
 def _listed(directory: str) -> list[str]:

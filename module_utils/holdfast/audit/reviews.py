@@ -16,7 +16,7 @@ from ..errors import InvalidInput
 from ..files import File
 from .checks import CHECKS
 from .model import PUBLIC
-from .snapshot import read_json
+from .snapshot import Store, read_json, write_json
 
 RECORDS = "access-reviews.json"
 SHEETS = "access-sheets"
@@ -78,6 +78,21 @@ def add_months(day: date, months: int) -> date:
         except ValueError:
             continue
     raise AssertionError("unreachable")
+
+
+def tell(store: Store, reviews: Sequence[Review], instance: str) -> None:
+    """Leave word on the host of an instance when it was reviewed last: what is recorded is on the control host."""
+    last = last_review(reviews, instance)
+    store.ready()
+    write_json(store.review, {"date": last["date"] if last else ""})
+
+
+def told_due(store: Store, months: int) -> str | None:
+    """The last day on which the next review is in time; empty without any review, None where nobody has told."""
+    found = read_json(store.review)
+    if not isinstance(found, dict):
+        return None
+    return add_months(date.fromisoformat(found["date"]), months).isoformat() if found["date"] else ""
 
 
 def overdue(reviews: Sequence[Review], instance: str, months: int, today: date) -> tuple[str, str]:

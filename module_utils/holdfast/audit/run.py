@@ -25,6 +25,7 @@ from .facts import Facts, answer, ask, counted, plain
 from .model import Check, Result, Severity, Status
 from .policy import Policy
 from .policy_read import resolve
+from .reviews import told_due
 from .snapshot import FORMAT, Snapshot, Store, date_findings, new_power, read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,12 @@ _MOST_POWER = 100  # that a record names; the snapshot has all
 Raw = Mapping[str, Any]
 
 
-def audit(instance: Instance, record: Record, *, raw_policy: Raw | None = None) -> dict[str, Any]:
+def audit(
+    instance: Instance, record: Record, *, raw_policy: Raw | None = None, scheduled: bool = False
+) -> dict[str, Any]:
     """Audit an instance. ``raw_policy`` is db_access_policy; without it, the one of the last audit is used again.
+
+    What is new is against the last audit, or, unless it is ``scheduled``, against the last that was not.
 
     The snapshot is kept also when a check could not be answered; then AuditIncomplete names those.
     """
@@ -45,11 +50,14 @@ def audit(instance: Instance, record: Record, *, raw_policy: Raw | None = None) 
     policy = resolve(raw, instance.name)
     if raw_policy is not None:
         write_json(store.policy, raw_policy)
-    before = store.last()
-    snapshot = _look(instance, policy, before, store)
+    snapshot = _look(instance, policy, store, scheduled=scheduled)
     snapshot["policy"] = _about(policy, raw)
-    store.save(snapshot)
-    record["access"] = summary(snapshot)
+    store.save(snapshot, scheduled=scheduled)
+    record["access"] = {
+        **summary(snapshot),
+        "scheduled": scheduled,
+        "review_due": told_due(store, policy.review_months),
+    }
     for item in snapshot["difference"]["power"]:
         log.warning("new power: %s %s", item["account"], item["what"])
     wrong = [item["id"] for item in snapshot["checks"] if item["status"] == str(Status.ERROR)]
@@ -65,14 +73,15 @@ def audit(instance: Instance, record: Record, *, raw_policy: Raw | None = None) 
     return {}
 
 
-def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: Store) -> Snapshot:
+def _look(instance: Instance, policy: Policy, store: Store, *, scheduled: bool) -> Snapshot:
     started = format_instant(utcnow())
+    before, rights_before = store.before(scheduled=scheduled)
     with Adapters(instance) as adapters:
         info = adapters.engine.inspect()
         auditor = registry.auditor(adapters.engine)
         facts = _facts(auditor, before)
         known = facts.names() if facts.accounts.known else None
-        rights = all_rights.read(auditor.rights, policy, store.rights, store.rights, known)
+        rights = all_rights.read(auditor.rights, policy, store.rights, rights_before, known)
     results = [
         *(_but_administrators(item, policy) for item in facts.results),
         *_in_order([*compare(policy, facts, _ids(facts)), *rights.results]),
@@ -104,7 +113,7 @@ def _look(instance: Instance, policy: Policy, before: Snapshot | None, store: St
         "log": {"position": position, "seen": plain(list(seen))[-all_rights.MOST_SHOWN :]},
         "difference": {"since": before["started"] if before else None},
     }
-    date_findings(snapshot, before)
+    date_findings(snapshot, before, store.last())
     snapshot["difference"].update(
         power=new_power(snapshot, before, rights.gained or ()),
         gained=_shown(rights.gained),
@@ -234,5 +243,6 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "accounts": len(snapshot["accounts"]),
         "rights": snapshot["rights"]["count"],
         "power": difference["power"][:_MOST_POWER],
+        "outside_window": sum(item["check"] == "AC14" for item in open_),
         "alert": "new-power" if difference["power"] else "",
     }

@@ -20,13 +20,20 @@ _EVENTS = ("AC14",)  # checks that find what happened: the log is read on from t
 
 
 class Store:
-    """The files of one instance's audits; its owner alone reads them."""
+    """The files of one instance's audits; its owner alone reads them.
+
+    An audit of the schedule is compared with the newest one, so that each new power is told once; one that somebody
+    asked for with the newest that somebody asked for, so that what the schedule saw meanwhile is in the report as new.
+    """
 
     def __init__(self, instance: Instance) -> None:
         self.directory = os.path.join(instance.state_directory, "access")
         self.path = os.path.join(self.directory, "audit.json")
         self.rights = os.path.join(self.directory, "rights.jsonl.gz")
+        self.asked = os.path.join(self.directory, "asked.json")  # the newest that somebody asked for, and its rights
+        self.asked_rights = os.path.join(self.directory, "asked-rights.jsonl.gz")
         self.policy = os.path.join(self.directory, "policy.json")
+        self.review = os.path.join(self.directory, "review.json")  # the last one, as the control host has it
 
     def ready(self) -> None:
         """Make the directory."""
@@ -35,14 +42,35 @@ class Store:
 
     def last(self) -> Snapshot | None:
         """The newest snapshot; None when there is none that this version understands."""
-        found = read_json(self.path)
-        return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+        return _understood(self.path)
 
-    def save(self, snapshot: Snapshot) -> None:
+    def before(self, *, scheduled: bool) -> tuple[Snapshot | None, str]:
+        """The snapshot that the next audit is compared with, and the file of its rights."""
+        asked = None if scheduled else _understood(self.asked)
+        return (self.last(), self.rights) if asked is None else (asked, self.asked_rights)
+
+    def save(self, snapshot: Snapshot, *, scheduled: bool) -> None:
         """Keep a snapshot and the rights that were read with it, in place of those before."""
         if os.path.exists(self.rights + ".new"):
             os.replace(self.rights + ".new", self.rights)
         write_json(self.path, snapshot)
+        if not scheduled:
+            _link(self.rights, self.asked_rights)
+            _link(self.path, self.asked)
+
+
+def _understood(path: str) -> Snapshot | None:
+    found = read_json(path)
+    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+
+
+def _link(path: str, other: str) -> None:
+    """Give a file another name. Files are replaced and never written again, so the other one keeps what it is now."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{other}.new")
+    with suppress(FileNotFoundError):  # no rights were ever read
+        os.link(path, f"{other}.new")
+        os.replace(f"{other}.new", other)
 
 
 def read_json(path: str) -> Any:
@@ -53,12 +81,17 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Put a file in place in one step, readable by its owner alone."""
+    """Put a value in a file in one step, readable by its owner alone."""
+    write_text(path, json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+
+
+def write_text(path: str, text: str) -> None:
+    """Put a text in a file in one step, readable by its owner alone."""
     temporary = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
@@ -69,16 +102,21 @@ def key(found: Entry) -> str:
     return "\0".join((found["check"], found["database"], found["subject"]))
 
 
-def date_findings(snapshot: Snapshot, before: Snapshot | None) -> None:
-    """Say of each finding since when it has been there, and of what was there before whether it was fixed."""
+def date_findings(snapshot: Snapshot, before: Snapshot | None, newest: Snapshot | None) -> None:
+    """Say of each finding since when it has been there, and of what was there before whether it was fixed.
+
+    ``newest`` is the audit right before this one, ``before`` the one that it is compared with.
+    """
     known: dict[str, Entry] = {} if before is None else {key(item): item for item in before["known"]}
+    seen = {**known, **({} if newest is None else {key(item): item for item in newest["known"]})}
     status = {item["id"]: item["status"] for item in snapshot["checks"]}
     for item in snapshot["findings"]:
-        item["since"] = known.get(key(item), {}).get("since", snapshot["started"])
+        item["since"] = seen.get(key(item), {}).get("since", snapshot["started"])
     now = {key(item) for item in snapshot["findings"]}
     gone = [item for identity, item in known.items() if identity not in now]
     # A check that could not be answered has fixed nothing: what it found before is remembered for the next run.
-    unanswered = [item for item in gone if status.get(item["check"]) == "error"]
+    lost = (item for identity, item in seen.items() if identity not in now)
+    unanswered = [item for item in lost if status.get(item["check"]) == "error"]
     snapshot["known"] = [*map(_short, snapshot["findings"]), *map(_short, unanswered)]
     snapshot["difference"].update(
         new=[] if before is None else [_short(item) for item in snapshot["findings"] if key(item) not in known],

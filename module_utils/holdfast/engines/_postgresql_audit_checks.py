@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from ..audit.model import Check, Finding, Severity
 from ..errors import HoldfastError, Unsupported
+from . import _postgresql_audit_exposed as exposed
 from . import _postgresql_audit_files as files
 from ._postgresql_audit_checks_accounts import ACCOUNTS
 from ._postgresql_audit_checks_host import HOST
@@ -104,5 +105,5 @@ def _file_check(look: Callable[[PostgreSQL], Iterable[tuple[str, str]]]) -> Call
 _OTHERWISE: dict[str, Callable[[PostgreSQL, Check], Iterable[Finding]]] = {
     "PG07": _passwords,
     "PG33": _replication,
-    **{name: _file_check(look) for name, look in files.SEEN.items()},
+    **{name: _file_check(look) for name, look in {**files.SEEN, **exposed.SEEN}.items()},
 }

@@ -5,6 +5,13 @@ from __future__ import annotations
 from ..audit.model import Check, Severity
 from ._postgresql_audit_sql import SERVER_VALUE, controls, joined
 
+# Libraries that a login cannot come by, and how many logins have a password that they would be about.
+_LIBRARIES = """FROM (SELECT count(*) AS logins FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL) p,
+       (SELECT regexp_split_to_array(btrim(concat_ws(',', current_setting('shared_preload_libraries'),
+                                                     current_setting('session_preload_libraries'))),
+                                     '[ ",]+') AS loaded) l
+ WHERE p.logins > 0 AND NOT l.loaded && """
+
 ACCOUNTS = (
     Check(
         "PG01",
@@ -115,6 +122,37 @@ SELECT format('password_encryption of %s', concat_ws(' in ', r.rolname, d.datnam
  ORDER BY 1""",
         ),
         controls("8.3.2", "164.312(d)", "32(1)(a)", "5.17 8.24"),
+    ),
+    Check(
+        "PG36",
+        "New passwords are not tested",
+        Severity.MEDIUM,
+        "The server takes any password, the account's own name too. A test sees only passwords that are sent as text,"
+        " not those that a client has hashed already.",
+        "Add passwordcheck or credcheck to shared_preload_libraries; that takes a restart.",
+        joined(
+            """SELECT 'passwordcheck', format('not loaded, nor credcheck; logins with a password: %s', p.logins),
+       NULL, NULL
+  """,
+            _LIBRARIES,
+            "ARRAY['passwordcheck', 'credcheck']",
+        ),
+        controls("8.3.6", "164.308(a)(5)", "32(1)(b)", "5.17"),
+    ),
+    Check(
+        "PG37",
+        "Passwords may be guessed without end",
+        Severity.MEDIUM,
+        "Nothing slows a guess down, and PostgreSQL itself never locks an account.",
+        "Add auth_delay, or credcheck with a limit, to shared_preload_libraries; that takes a restart.",
+        joined(
+            """SELECT 'auth_delay', format('not loaded, nor credcheck; logins with a password: %s', p.logins),
+       NULL, NULL
+  """,
+            _LIBRARIES,
+            "ARRAY['auth_delay', 'credcheck']",
+        ),
+        controls("8.3.4", "164.308(a)(5)", "32(1)(b)", "8.5"),
     ),
     Check(
         "PG28",

@@ -26,11 +26,14 @@ HOST = (
     ),
     Check(
         "PG31",
-        "Configuration that others can change, or rules of access that they can read",
+        "Configuration or extensions that others can change, or rules of access that they can read",
         Severity.CRITICAL,
-        "A line in pg_hba.conf or postgresql.conf lets anybody in, or runs a program as the server.",
-        "chown to the owner of the server or root; chmod 0640 pg_hba.conf and pg_ident.conf, 0644 at most the others.",
-        "mode and owner of config_file, hba_file, ident_file and of what they include (pg_file_settings)",
+        "A line in pg_hba.conf or postgresql.conf lets anybody in, or runs a program as the server; so does a script or"
+        " a library of an extension, for whoever may create it.",
+        "chown to the owner of the server or root; chmod 0640 pg_hba.conf and pg_ident.conf, 0644 at most the others,"
+        " 0755 the directories of extensions and libraries.",
+        "mode and owner of config_file, hba_file, ident_file, of what they include (pg_file_settings), and of the"
+        " directories of extensions and libraries (pg_config)",
         controls("2.2.1 7.2.1 10.3.2", "164.312(a)(1) 164.312(c)(1)", "32(1)(b)", "8.3 8.9"),
     ),
     Check(
@@ -59,6 +62,27 @@ HOST = (
         "Every program that the server starts, archive_command among them, inherits PGPASSWORD and can show it.",
         "Take it out of the service's unit or environment file; use a passfile with mode 0600.",
         "names in /proc/<pid of the server>/environ",
+        controls("8.3.2 8.6.2", "164.308(a)(5)", "32(1)(a)", "5.17"),
+    ),
+    Check(
+        "PG38",
+        "TLS without forward secrecy",
+        Severity.MEDIUM,
+        "Who records such a connection reads it once the key of the server gets out, years later too. TLS 1.3 has"
+        " forward secrecy always.",
+        "ssl_ciphers = 'ECDHE+AESGCM:ECDHE+CHACHA20', or ssl_min_protocol_version = 'TLSv1.3'; reload.",
+        "ssl_ciphers, as OpenSSL of this host reads it, where ssl_min_protocol_version is below TLSv1.3",
+        controls("2.2.7 4.2.1", "164.312(e)(1)", "32(1)(a)", "8.24"),
+    ),
+    Check(
+        "PG39",
+        "Passwords where other accounts of the host come by",
+        Severity.HIGH,
+        "Every account of the host sees the arguments of every process, and a service file or a profile is read by who"
+        " has no business in the database.",
+        "Use a password file with mode 0600, or peer; take the password out, and set another.",
+        "PGPASSWORD in /etc/environment, /etc/profile, /etc/profile.d and the profile of the server's owner; password"
+        " in pg_service.conf of the system and of the owner; connection strings in /proc/*/cmdline",
         controls("8.3.2 8.6.2", "164.308(a)(5)", "32(1)(a)", "5.17"),
     ),
 )

@@ -8,7 +8,7 @@ from ._postgresql_audit_sql import controls, joined
 # A rule is known by what it says: a comment added above it must not make a finding a new one. Options stay out, as they
 # can hold passwords (ldapbindpasswd). The file may be one of several since PostgreSQL 16.
 _RULES = """WITH rule AS (
-  SELECT h.type, h.database, h.user_name, h.auth_method, a.source,
+  SELECT row_number() OVER () AS number, h.type, h.database, h.user_name, h.auth_method, a.source,
          CASE WHEN a.source ~ '^[0-9a-fA-F:.]+/[0-9]+$' THEN a.source::inet END AS net,
          concat_ws(' ', h.type, array_to_string(h.database, ','), array_to_string(h.user_name, ','), a.source,
                    h.auth_method) AS says,
@@ -22,6 +22,25 @@ _RULES = """WITH rule AS (
 ), open_rule AS (
   SELECT *, coalesce(net <<= '127.0.0.0/8' OR net <<= '::1/128', source IN ('localhost', 'samehost')) AS loopback
     FROM rule WHERE auth_method <> 'reject'
+)
+"""
+
+# Superusers that may log in, and which rules speak of them. They count as members of a role only where they are.
+_ADMINS = """, admin AS (
+  SELECT r.oid, r.rolname, r.rolpassword IS NOT NULL AS has_password FROM pg_authid r
+   WHERE r.rolsuper AND r.rolcanlogin
+), met AS (
+  SELECT o.*, a.rolname, a.has_password FROM rule o CROSS JOIN admin a
+   WHERE EXISTS (SELECT FROM unnest(o.user_name) u
+                  WHERE u IN ('all', a.rolname)
+                     OR (left(u, 1) = '/' AND current_setting('server_version_num')::int >= 160000
+                         AND a.rolname ~ substr(u, 2))
+                     OR (left(u, 1) = '+' AND EXISTS (
+                         WITH RECURSIVE held AS (
+                           SELECT m.roleid FROM pg_auth_members m WHERE m.member = a.oid
+                           UNION SELECT m.roleid FROM pg_auth_members m JOIN held ON m.member = held.roleid)
+                         SELECT FROM pg_roles g WHERE g.rolname = substr(u, 2)
+                            AND (g.oid = a.oid OR g.oid IN (SELECT roleid FROM held)))))
 )
 """
 
@@ -118,5 +137,27 @@ NETWORK = (
   FROM unnest(string_to_array(current_setting('listen_addresses'), ',')) l
  WHERE btrim(l) IN ('*', '0.0.0.0', '::') ORDER BY 1""",
         controls("1.2.5 1.3.1 2.2.4", "164.312(e)(1)", "25 32(1)(b)", "8.9 8.20"),
+    ),
+    Check(
+        "PG35",
+        "Superusers that may log in from other machines",
+        Severity.HIGH,
+        "Who has, or guesses, what one superuser proves himself with has the server, from wherever the rule lets him"
+        " in. A superuser without a password is not let in by a rule that asks for one.",
+        "Put a reject of the superusers before the rule, or name other accounts in it; let them in by peer, locally.",
+        joined(
+            _RULES,
+            _ADMINS,
+            """SELECT format('%s: %s', m.rolname, m.says), m.place, NULL, m.rolname FROM met m
+ WHERE m.type <> 'local' AND m.auth_method <> 'reject' AND m.database <> '{replication}'
+   AND NOT coalesce(m.net <<= '127.0.0.0/8' OR m.net <<= '::1/128', m.source IN ('localhost', 'samehost'))
+   AND (m.has_password OR m.auth_method NOT IN ('scram-sha-256', 'md5', 'password'))
+   AND NOT EXISTS (SELECT FROM met r
+                    WHERE r.number < m.number AND r.rolname = m.rolname AND r.auth_method = 'reject'
+                      AND r.type IN ('host', m.type) AND ('all' = ANY (r.database) OR r.database @> m.database)
+                      AND coalesce(r.source = 'all' OR r.net >>= m.net, r.source = m.source))
+ ORDER BY 1""",
+        ),
+        controls("7.2.2 7.3.3 8.2.1", "164.312(a)(1) 164.312(d)", "32(1)(b)", "8.2 8.5 8.20"),
     ),
 )

@@ -21,6 +21,8 @@ _FILES = """
     UNION SELECT DISTINCT f.sourcefile FROM pg_file_settings f WHERE f.sourcefile IS NOT NULL
     UNION SELECT DISTINCT to_jsonb(h) ->> 'file_name' FROM pg_hba_file_rules h
      WHERE to_jsonb(h) ->> 'file_name' IS NOT NULL
+    UNION SELECT c.setting || '/extension' FROM pg_config c WHERE c.name = 'SHAREDIR'
+    UNION SELECT c.setting FROM pg_config c WHERE c.name = 'PKGLIBDIR'
     ORDER BY 1
 """
 _RULES = "SELECT current_setting('hba_file'), current_setting('ident_file')"

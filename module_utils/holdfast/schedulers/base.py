@@ -21,6 +21,7 @@ _ARGUMENTS: Mapping[Job, tuple[str, ...]] = {
     Job.VERIFY: ("verify",),
     Job.EXPIRE: ("expire",),
     Job.RESTORE_TEST: ("restore-test",),
+    Job.ACCESS_AUDIT: ("audit",),
 }
 
 

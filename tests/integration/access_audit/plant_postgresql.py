@@ -19,6 +19,7 @@ from tests.integration.fleet import LAB_DIR, ROOT
 
 HERE = Path(__file__).parent
 PLACE = "/var/tmp/holdfast-access-audit"
+LOUD = "planted-password"  # a program that is told its password in its arguments
 # What a server reads of pg_hba.conf when it starts and what the checks read of it are two things: no reload is needed.
 RULES = """
 host shop reader 192.0.2.0/24 trust
@@ -29,6 +30,11 @@ hostssl shop reader 0.0.0.0/0 scram-sha-256
 hostssl shop reader ::/0 scram-sha-256
 hostssl shop reader all scram-sha-256
 hostssl all all 198.51.100.0/24 scram-sha-256
+hostssl all second_admin 198.51.100.9/32 cert
+hostssl all +administrators 198.51.100.10/32 cert
+host all second_admin 203.0.113.0/28 reject
+hostssl all second_admin 203.0.113.9/32 cert
+hostssl all second_admin 198.51.100.11/32 scram-sha-256
 host shop reader 2001:db8::/32 reject
 host shop reader samehost scram-sha-256
 hostssl shop reader 203.0.113.0/24 ldap ldapserver=x ldapbasedn=dc=x ldapbinddn=cn=x ldapbindpasswd=Planted-secret-3
@@ -126,7 +132,8 @@ def cluster(host: Host, hostname: str, version: str, name: str, port: int) -> It
     try:
         yield made
     finally:
-        host.run(f"pg_dropcluster --stop {version} {name}; rm -rf {PLACE}/{name}")
+        host.run(f"pg_dropcluster --stop {version} {name}; rm -rf {PLACE}/{name} /var/lib/postgresql/.pg_service.conf")
+        host.run(f"systemctl stop {LOUD}")
 
 
 def plant(made: Cluster) -> None:
@@ -147,6 +154,8 @@ def plant(made: Cluster) -> None:
     made.run(f"chmod 0600 {key}.key")
     made.run(f"echo \"PGPASSWORD = 'Planted-secret-4'\" >> {made.etc}/environment")
     made.ctl("restart")
+    made.run("echo 'password=Planted-secret-5' | sudo -u postgres tee /var/lib/postgresql/.pg_service.conf")
+    made.run(f"systemd-run --unit={LOUD} bash -c 'exec -a postgresql://shop:Planted-secret-6@db/shop sleep 1000'")
     made.run(f"chmod 0644 {key}.key; chmod 0750 {made.data}; chmod 0666 {made.etc}/pg_hba.conf; chmod 0644 {made.log}")
     send(made.hostname, f"sudo tee -a {made.etc}/pg_hba.conf >/dev/null", RULES.encode())
 
@@ -162,6 +171,7 @@ def harden(made: Cluster) -> None:
         "archive_mode": "on",
         "archive_command": "/bin/true",
         "idle_in_transaction_session_timeout": "10min",
+        "ssl_ciphers": "ECDHE+AESGCM:ECDHE+CHACHA20",
     }
     for setting, value in settings.items():
         made.sql(f"ALTER SYSTEM SET {setting} = '{value}'")

@@ -4,6 +4,8 @@ SET client_min_messages = warning;
 
 -- PG01 to PG08, PG28
 CREATE ROLE second_admin SUPERUSER LOGIN;
+CREATE ROLE administrators NOLOGIN;
+GRANT administrators TO second_admin;
 CREATE ROLE runners NOLOGIN;
 GRANT pg_execute_server_program TO runners;
 CREATE ROLE nested LOGIN IN ROLE runners;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,9 @@ def _planted(fleet: Fleet) -> Iterator[None]:
 
 
 def _remove(fleet: Fleet) -> None:
-    fleet["analytics"].sql("DROP ROLE IF EXISTS mallory, reporter, readers")
-    fleet["shop"].sql("DROP USER IF EXISTS mallory@localhost, reporter@localhost; DROP ROLE IF EXISTS readers")
+    fleet["analytics"].sql("DROP ROLE IF EXISTS mallory, eve, reporter, readers")
+    fleet["shop"].sql("DROP USER IF EXISTS mallory@localhost, eve@localhost, reporter@localhost")
+    fleet["shop"].sql("DROP ROLE IF EXISTS readers")
 
 
 def audit(*args: str, code: int = 0, **extra: Any) -> str:
@@ -75,6 +77,11 @@ def remediate(name: str, *args: str, code: int = 0, **extra: Any) -> str:
     return playbook(
         "access_remediate", *args, extra={"instance": name, "access_remediate_policy": POLICY, **extra}, code=code
     )
+
+
+def metric(database: Database, name: str) -> str:
+    """The value of a metric of one instance."""
+    return re.search(rf"^{name}{{[^}}]*}} (.*)$", database.run("holdfast metrics %s", database.name), re.MULTILINE)[1]
 
 
 def assert_the_owners_alone(database: Database, path: str) -> None:
@@ -116,7 +123,14 @@ def test_the_audit_finds_what_is_not_in_the_policy_and_alerts_on_new_power(fleet
 
 def test_the_snapshot_is_the_owners_alone(fleet: Fleet) -> None:
     for name in NAMES:
-        for file in ("audit.json", "rights.jsonl.gz", "policy.json"):
+        for file in (
+            "audit.json",
+            "rights.jsonl.gz",
+            "policy.json",
+            "asked.json",
+            "asked-rights.jsonl.gz",
+            "review.json",
+        ):
             assert_the_owners_alone(fleet[name], f"{fleet[name].state}/access/{file}")
 
 
@@ -134,15 +148,63 @@ def test_a_build_can_be_made_to_fail() -> None:
     assert "open findings are high or worse" in output
 
 
-def test_a_signed_sheet_ends_the_overdue_review() -> None:
+def test_a_signed_sheet_ends_the_overdue_review(fleet: Fleet) -> None:
     sheet = json.loads((REPORTS / "access-audit.json").read_text())["sheet"]
     assert all(subjects(entry, "AC12") for entry in told().values())
     playbook(
         "access_review",
         extra={"access_audit_directory": str(REPORTS), "by": "Ana Example, sales", "sheet": sheet[:12]},
     )
+    due = [metric(fleet[name], "holdfast_access_review_due_timestamp_seconds") for name in NAMES]
+    assert due == ["0", "0"], "never reviewed"
     audit()
     assert not any(subjects(entry, "AC12") for entry in told().values())
+    for name in NAMES:
+        assert float(metric(fleet[name], "holdfast_access_review_due_timestamp_seconds")) > time.time() + 150 * 86400
+
+
+def test_the_schedule_sees_new_power_and_tells_it_until_the_report_has_it(fleet: Fleet) -> None:
+    def see(database: Database) -> None:
+        who = "eve" if database.is_postgresql else "eve@localhost"
+        how = "LOGIN" if database.is_postgresql else "IDENTIFIED VIA unix_socket"
+        database.sql(f"CREATE {'ROLE' if database.is_postgresql else 'USER'} {who} {how}")
+        unit = f"holdfast-{database.name}-access-audit.service"
+        database.run("systemctl start %s", unit)
+        record = database.records("access_audit")[-1]
+        assert (record["result"], record["access"]["scheduled"]) == ("ok", True)
+        assert record["access"]["power"] == [{"account": who, "what": "may log in"}]
+        database.run("systemctl start %s", unit)
+        assert database.records("access_audit")[-1]["access"]["power"] == [], "it is new once"
+        assert metric(database, "holdfast_access_new_power") == "1", "and told until somebody looks"
+        assert any(f"new power of {who}" in item["text"] for item in database.status()["problems"])
+
+    together(see, *(fleet[name] for name in NAMES))
+    audit()
+    for name, entry in told().items():
+        assert [item["account"].partition("@")[0] for item in entry["difference"]["power"]] == ["eve"]
+        fleet[name].run("systemctl start holdfast-%s-access-audit.service", name)
+        assert metric(fleet[name], "holdfast_access_new_power") == "0"
+
+
+def test_a_grant_option_that_is_left_alone_goes_in_the_same_run(fleet: Fleet) -> None:
+    shop = fleet["shop"]
+    shop.sql(
+        "CREATE DATABASE handed; CREATE USER hander@localhost IDENTIFIED VIA unix_socket;"
+        " GRANT SELECT, INSERT ON handed.* TO hander@localhost WITH GRANT OPTION"
+    )
+    grants = "SHOW GRANTS FOR hander@localhost"
+    before = shop.sql(grants)
+    policy = {"accounts": {"hander@localhost": {"owner": "nobody any more", "rights": []}}}
+    try:
+        remediate("shop", confirm="shop", access_remediate_policy=policy)
+        assert "handed" not in shop.sql(grants)
+        said = shop.records("access_change")[-1]["access_change"]
+        assert len(said["steps"]) == 3
+        assert not re.search(r"changed=[1-9]", remediate("shop", confirm="shop", access_remediate_policy=policy))
+        remediate("shop", what="undo", undo=Path(said["undo"]).name, confirm="shop")
+        assert shop.sql(grants) == before
+    finally:
+        shop.sql("DROP USER hander@localhost; DROP DATABASE handed")
 
 
 def _planned_confirmed_done_and_undone(database: Database) -> None:

@@ -21,6 +21,7 @@ VANILLA = {
     "PG25": {"data_checksums"},  # on by default since PostgreSQL 18
     "PG26": {"archive_mode"},
     "PG27": {"idle_in_transaction_session_timeout"},
+    "PG38": {"ssl_ciphers"},
 }
 ROWS_OPEN = "hostssl shop reader"
 PLANTED = {
@@ -70,6 +71,13 @@ PLANTED = {
     },
     "PG33": {"subscription planted"},
     "PG34": {"PGPASSWORD"},
+    "PG35": {
+        "second_admin: hostssl all second_admin 198.51.100.9/32 cert",
+        "second_admin: hostssl all +administrators 198.51.100.10/32 cert",
+    },
+    "PG36": {"passwordcheck"},
+    "PG37": {"auth_delay"},
+    "PG38": {"ssl_ciphers"},
 }
 
 
@@ -105,7 +113,7 @@ def _subjects(checks: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
 
 def test_a_vanilla_cluster_has_what_is_true_of_it_and_a_hardened_one_nothing(vanilla: Cluster) -> None:
     checks = vanilla.checks()
-    assert len(checks) == 34
+    assert len(checks) == 39
     assert _subjects(checks) == VANILLA
     assert [name for name, result in checks.items() if result["status"] == "not applicable"] == ["PG33"]
     assert {item["severity"] for item in checks["PG12"]["findings"]} == {"low"}, "the machine itself"
@@ -126,6 +134,7 @@ def test_every_planted_flaw_is_found(planted: Cluster) -> None:
         "PG30": {f"{PLACE}/planted/server.key"},
         "PG31": {f"{planted.etc}/pg_hba.conf"},
         "PG32": {planted.log},
+        "PG39": {"/var/lib/postgresql/.pg_service.conf", "arguments of sleep"},
     }
     assert _subjects(checks) == {**PLANTED, **files}
     severities = {
@@ -182,7 +191,7 @@ def test_what_an_ordinary_account_may_not_see_is_an_error(planted: Cluster) -> N
     finally:
         planted.sql("DROP ROLE ops")
     hidden = {"PG04", "PG06", "PG07", "PG09", "PG10", "PG11", "PG12", "PG13", "PG14", "PG18", "PG24"}
-    hidden |= {"PG29", "PG30", "PG31", "PG32", "PG33", "PG34"}
+    hidden |= {"PG29", "PG30", "PG31", "PG32", "PG33", "PG34", "PG35", "PG36", "PG37", "PG38", "PG39"}
     hidden |= {"PG08", "PG16", "PG27"}  # what holds for everybody, the configuration files say
     assert {name for name, result in checks.items() if result["status"] == "error"} == hidden
     assert not [name for name, result in checks.items() if result["status"] == "passed"], "each has a flaw planted"

@@ -39,7 +39,7 @@ def _unit(database: Database, job: str) -> str:
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_every_job_has_its_timer(fleet: Fleet, name: str) -> None:
     database = fleet[name]
-    jobs = {"verify", "expire", "restore_test", *CALENDAR[database.level]}
+    jobs = {"verify", "expire", "restore_test", "access_audit", *CALENDAR[database.level]}
     assert set(database.config["service_level"]["schedule"]) == jobs
     listed = database.run(f"systemctl list-unit-files --no-legend 'holdfast-{name}-*.timer'").split("\n")
     units = {line.split()[0] for line in listed if line}

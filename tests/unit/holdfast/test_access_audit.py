@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import pytest
 from access import NOW, FakeAuditor, account, finding
 from ansible.module_utils.holdfast import jobs
-from ansible.module_utils.holdfast.audit import rights, run
+from ansible.module_utils.holdfast.audit import reviews, rights, run
 from ansible.module_utils.holdfast.audit.model import Escalation, Membership, Right, Severity
 from ansible.module_utils.holdfast.audit.snapshot import Store
 from ansible.module_utils.holdfast.engines import registry
@@ -409,3 +409,65 @@ def test_the_snapshot_is_plain_json(audit, orders):
     assert shop["last_seen"].endswith("Z")
     assert snapshot["version"] == "15.1"
     assert [item["severity"] for item in snapshot["findings"]].count(str(Severity.MEDIUM)) >= 1
+
+
+def test_the_schedule_tells_each_new_power_once_and_a_report_all_since_the_last_report(orders, auditor):
+    def audit(*, scheduled):
+        record = jobs.run_job(
+            orders,
+            Job.ACCESS_AUDIT,
+            scheduled=scheduled,
+            call=lambda owner, record: run.audit(owner, record, raw_policy=POLICY, scheduled=scheduled),
+        )
+        assert record["access"]["scheduled"] is scheduled
+        snapshot = Store(orders).last()
+        shown = {item["account"] for item in snapshot["difference"]["gained"]["shown"]}
+        return {item["account"] for item in snapshot["difference"]["power"]}, shown, snapshot
+
+    everyone = auditor.people
+    audit(scheduled=False)
+    auditor.people = [*everyone, account("eve")]
+    auditor.given = [*auditor.given, Right("eve", "SELECT", "table", "public.orders", "shop")]
+    assert audit(scheduled=True)[:2] == ({"eve"}, {"eve"})
+    auditor.people = [*everyone, account("eve"), account("mallory")]
+    power, _, seen = audit(scheduled=True)
+    assert power == {"mallory"}
+    since = {item["subject"]: item["since"] for item in seen["findings"] if item["check"] == "AC01"}
+    assert audit(scheduled=True)[0] == set()
+    power, shown, report = audit(scheduled=False)
+    assert (power, shown) == ({"eve", "mallory"}, {"eve"})
+    assert {"eve", "mallory"} <= {item["subject"] for item in report["difference"]["new"]}
+    dated = {item["subject"]: item["since"] for item in report["findings"] if item["check"] == "AC01"}
+    assert dated == since, "the schedule saw them first"
+    assert audit(scheduled=False)[:2] == (set(), set())
+
+
+def test_a_report_reads_the_log_on_from_the_last_report(orders, auditor):
+    asked = []
+    auditor.observed_grants = lambda since: asked.append(since) or ([], f"{since}+1")
+    for scheduled in (False, True, True, False, True):
+        jobs.run_job(
+            orders,
+            Job.ACCESS_AUDIT,
+            call=lambda owner, record, how=scheduled: run.audit(owner, record, raw_policy=POLICY, scheduled=how),
+        )
+    assert asked == ["", "+1", "+1+1", "+1", "+1+1"]
+
+
+def reviewed(day, name):
+    return {"date": day, "instances": [name]}
+
+
+@pytest.mark.parametrize(
+    ("told", "due"),
+    [
+        (None, None),
+        ([], ""),
+        ([reviewed("2026-05-31", "shop")], ""),
+        ([reviewed("2026-01-01", "orders"), reviewed("2026-08-31", "orders")], "2027-02-28"),
+    ],
+)
+def test_the_host_knows_when_the_next_review_is_due_once_the_control_host_has_told(audit, orders, told, due):
+    if told is not None:
+        reviews.tell(Store(orders), told, "orders")
+    assert audit()[0]["access"]["review_due"] == due

@@ -219,6 +219,45 @@ def test_what_the_engine_cannot_do_is_a_note_and_stops_nothing_else(auditor, mon
         plan("lock", account="ann")
 
 
+def hands_on(auditor, monkeypatch, *, stays=False):
+    """A server that keeps the right to hand on when the last right beside it is taken away, as MariaDB does."""
+    auditor.given = [Right("shop", name, "database", "shop.*", "shop", grantable=True) for name in ("DROP", "INSERT")]
+
+    def change(steps):
+        auditor.changed.extend(steps)
+        gone = [right for right in auditor.given if any(repr(right.privilege) in step.statements[0] for step in steps)]
+        if stays or not gone:
+            return
+        left = [right for right in auditor.given if right not in gone]
+        alone = Right("shop", "GRANT OPTION", "database", "shop.*", "shop", grantable=True)
+        auditor.given = left if left or alone in gone else [alone]
+
+    monkeypatch.setattr(auditor, "change", change)
+
+
+def test_what_shows_only_after_the_first_steps_is_taken_in_the_same_run(auditor, monkeypatch):
+    hands_on(auditor, monkeypatch)
+    record = start("policy", policy={"accounts": {"shop": POLICY["accounts"]["shop"]}, "roles": {"writers": {}}})
+    assert record["result"] == "ok", record
+    said = record["access_change"]
+    assert [step["statements"][0].split("'privilege', ")[1].split("'")[1] for step in said["steps"]] == [
+        "DROP",
+        "INSERT",
+        "GRANT OPTION",
+    ]
+    auditor.changed.clear()
+    start("undo", undo=said["undo"])
+    assert len(auditor.changed) == 3, "one undo takes all of it back"
+    assert "GRANT OPTION" in auditor.changed[0].statements[0]
+
+
+def test_a_server_that_does_not_change_is_not_asked_for_ever(auditor, monkeypatch):
+    hands_on(auditor, monkeypatch, stays=True)
+    record = start("policy", policy={"accounts": {"shop": POLICY["accounts"]["shop"]}, "roles": {"writers": {}}})
+    assert "still not as the policy has them" in record["error"]["what"]
+    assert len(auditor.changed) == 4, "once more, and then it is told"
+
+
 def test_what_is_still_not_so_afterwards_is_an_error(auditor):
     record = start("policy", policy={"accounts": {"ann": {"state": "locked"}}})
     assert "still not as the policy has them: lock ann" in record["error"]["what"], "the fake locks nobody"

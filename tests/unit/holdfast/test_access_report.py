@@ -185,6 +185,96 @@ def test_sarif_has_rules_results_suppressions_and_what_was_fixed(told, auditor, 
     assert "PCI DSS 4.0 7.2.2" in {tag for rule in rules for tag in rule["properties"]["tags"]}
 
 
+# What the schema of SARIF 2.1.0 says of the objects that the report has: keys that may be there, those that must, and
+# words that may stand for a value. The schema itself comes with no package that the project installs.
+SARIF = {
+    "log": ({"$schema", "version", "runs"}, {"version", "runs"}),
+    "run": ({"tool", "automationDetails", "invocations", "columnKind", "results"}, {"tool"}),
+    "tool": ({"driver"}, {"driver"}),
+    "driver": ({"name", "version", "rules"}, {"name"}),
+    "automationDetails": ({"id"}, set()),
+    "invocation": ({"executionSuccessful", "toolExecutionNotifications"}, {"executionSuccessful"}),
+    "notification": ({"level", "message", "associatedRule"}, {"message"}),
+    "rule": (
+        {"id", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"},
+        {"id"},
+    ),
+    "configuration": ({"level", "rank"}, set()),
+    "result": (
+        {"ruleId", "ruleIndex", "level", "rank", "message", "locations", "partialFingerprints", "baselineState",
+         "suppressions", "properties"},
+        {"message"},
+    ),
+    "location": ({"logicalLocations"}, set()),
+    "logicalLocation": ({"fullyQualifiedName", "kind"}, set()),
+    "suppression": ({"kind", "status", "justification"}, {"kind"}),
+    "message": ({"text"}, {"text"}),
+    "reference": ({"id"}, {"id"}),
+}  # fmt: skip
+SARIF_PARTS = {
+    ("log", "runs"): "run",
+    ("run", "tool"): "tool",
+    ("tool", "driver"): "driver",
+    ("run", "automationDetails"): "automationDetails",
+    ("run", "invocations"): "invocation",
+    ("run", "results"): "result",
+    ("driver", "rules"): "rule",
+    ("rule", "shortDescription"): "message",
+    ("rule", "fullDescription"): "message",
+    ("rule", "help"): "message",
+    ("rule", "defaultConfiguration"): "configuration",
+    ("invocation", "toolExecutionNotifications"): "notification",
+    ("notification", "message"): "message",
+    ("notification", "associatedRule"): "reference",
+    ("result", "message"): "message",
+    ("result", "locations"): "location",
+    ("result", "suppressions"): "suppression",
+    ("location", "logicalLocations"): "logicalLocation",
+}
+SARIF_WORDS = {
+    "level": {"none", "note", "warning", "error"},
+    "baselineState": {"new", "unchanged", "updated", "absent"},
+    "columnKind": {"utf16CodeUnits", "unicodeCodePoints"},
+    "status": {"accepted", "underReview", "rejected"},
+}
+
+
+def faults(kind, value):
+    allowed, required = SARIF[kind]
+    found = [f"{kind} lacks {key}" for key in required - value.keys()]
+    found += [f"{kind} has {key}" for key in value.keys() - allowed]
+    worded = value.keys() & SARIF_WORDS.keys()
+    found += [f"{kind}.{key} is {value[key]}" for key in worded if value[key] not in SARIF_WORDS[key]]
+    for key, item in value.items():
+        part = SARIF_PARTS.get((kind, key))
+        listed = item if isinstance(item, list) else [item]
+        found += [fault for each in listed if part for fault in faults(part, each)]
+    return found
+
+
+def test_sarif_keeps_to_its_schema(told, auditor, tmp_path):
+    told()
+    auditor.answers["PG01"] = [finding("eve <script>"), finding("mallory")]
+    auditor.answers["PG03"] = HoldfastError("permission denied")
+    answers = {**told(), "db2": {"msg": "down", "unreachable": True}}
+    expected = {"db1": [{"name": "orders"}], "db2": [{"name": "billing"}]}
+    found = publish.make(answers, expected, str(tmp_path / "reports"), TODAY)
+    log = json.loads(content(found, "access-audit.sarif"))
+    assert faults("log", log) == []
+    (ran,) = log["runs"]
+    assert len(ran["results"]) > 3
+    assert len(ran["invocations"][0]["toolExecutionNotifications"]) == 2
+    for rule in ran["tool"]["driver"]["rules"]:
+        tags = rule["properties"]["tags"]
+        assert len(tags) == len(set(tags)), "tags are a set"
+    for result in ran["results"]:
+        assert 0 <= result["rank"] <= 100
+        assert all(isinstance(mark, str) for mark in result["partialFingerprints"].values())
+        assert all(item["kind"] in ("inSource", "external") for item in result.get("suppressions", ()))
+    wrong = {**log, "runs": [{**ran, "results": [{"level": "critical", "text": "x"}]}]}
+    assert sorted(faults("log", wrong)) == ["result has text", "result lacks message", "result.level is critical"]
+
+
 def test_junit_tells_failures_errors_and_skipped_apart(told, auditor, tmp_path):
     auditor.answers["PG03"] = HoldfastError("denied \x00 & more")
     auditor.listed.append(check("PG04"))

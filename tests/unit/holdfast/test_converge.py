@@ -29,6 +29,7 @@ class Server:
         self.initialised = False
         self.markers = []
         self.role = "primary"
+        self.used_by = ["the shop"]
         self.missing_program = False
         self.errors = {}
         self.tool_file = File(str(files / f"tool-{name}.conf"), "key=s3cret-tool\n# Holdfast\n", 0o600, secret=True)
@@ -86,6 +87,12 @@ class Adapters:
     def inspect(self):
         self.server.fail("server")
         return SimpleNamespace(version="15.1", role=self.server.role)
+
+    def tables(self):
+        return {"public.orders": 1} if self.server.used_by else {}
+
+    def clients(self):
+        return self.server.used_by
 
     def newest_marker(self):
         return self.server.markers[-1] if self.server.markers else None
@@ -454,6 +461,23 @@ def test_a_named_restart_outside_its_window_is_refused_and_all_else_is_done(lab)
     assert "restarted" not in lab.servers["orders"].done
     assert "marker table" in lab.servers["orders"].done
     assert lab.run(frozen).failures == []
+
+
+def test_a_new_server_that_nobody_uses_is_restarted_though_its_windows_are_closed(lab):
+    lab.servers["orders"].used_by = []
+    frozen = replace(lab.instance(), windows=(FREEZE,))
+    assert "restarted" not in lab.servers["orders"].done
+    outcome = lab.run(frozen)
+    assert "restarted" not in lab.servers["orders"].done, "not without its name"
+    planned = lab.check(frozen, restart=["orders"])
+    assert planned.failures == []
+    outcome = lab.run(frozen, restart=["orders"])
+    assert (outcome.failures, outcome.restart_required) == ([], [])
+    assert "restarted" in lab.servers["orders"].done
+    for found, verb in ((planned, "would be"), (outcome, "was")):
+        assert f"the server of orders {verb} restarted to change archive_mode (off to on)" in found.notes
+        assert any("no table and no client" in note for note in found.notes)
+    assert list(Records(frozen)) == [], "nobody was overridden"
 
 
 def test_an_override_lets_a_restart_through_and_is_on_record(lab):

@@ -10,8 +10,9 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from ansible.module_utils.holdfast import metrics
+from ansible.module_utils.holdfast import guard, metrics
 from ansible.module_utils.holdfast.errors import HoldfastError
+from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Job, Window, WindowKind
 from ansible.module_utils.holdfast.units import parse_instant, utcnow
 from fakes import instance, service_level
@@ -83,6 +84,62 @@ def test_what_is_not_known_is_absent(tmp_path):
     assert names == {"holdfast_rpo_target_seconds", "holdfast_rto_target_seconds"}
 
 
+def audited(second, power=(), *, scheduled=True, due=None, result="ok"):
+    access = {
+        "findings": {"critical": 1, "high": 0, "medium": 3, "low": 2},
+        "checks": {"passed": 5, "error": 0 if result == "ok" else 2},
+        "power": [{"account": name, "what": "may log in"} for name in power],
+        "outside_window": len(power),
+        "scheduled": scheduled,
+        "review_due": due,
+    }
+    return record("access_audit", second, result, access=access)
+
+
+def access_values(tmp_path, *records):
+    found = metrics.samples(instance(tmp_path), records, None)
+    return {
+        one.labels.get("severity") or one.name.removeprefix("holdfast_access_"): one.value
+        for one in found
+        if one.name.startswith("holdfast_access_")
+    }
+
+
+def test_an_access_audit_is_told_also_one_with_questions_without_an_answer(tmp_path):
+    quiet = {"new_power": 0, "changes_outside_window": 0}
+    severities = {"critical": 1, "high": 0, "medium": 3, "low": 2}
+    assert access_values(tmp_path, audited(1)) == {**severities, "unanswered_checks": 0, **quiet}
+    failed = access_values(tmp_path, audited(1), audited(2, result="failed"))
+    assert failed == {**severities, "unanswered_checks": 2, **quiet}
+    down = record("access_audit", 3, "failed", error={"code": "server-unavailable", "what": "x"})
+    assert access_values(tmp_path, audited(1, due=""), down)["critical"] == 1
+
+
+@pytest.mark.parametrize(
+    ("audits", "expected"),
+    [
+        ([("eve",), ()], 1),  # still nobody has looked
+        ([("eve",), ("mallory", "eve")], 3),
+        ([("eve",), None], 1),  # somebody did, and saw it
+        ([("eve",), None, ()], 0),
+        ([("eve",), None, ("bob",)], 1),
+    ],
+)
+def test_new_power_is_told_until_somebody_asks_for_an_audit(tmp_path, audits, expected):
+    records = [
+        audited(second, ("eve",) if power is None else power, scheduled=power is not None)
+        for second, power in enumerate(audits)
+    ]
+    values = access_values(tmp_path, *records)
+    assert (values["new_power"], values["changes_outside_window"]) == (expected, expected)
+
+
+def test_a_review_is_overdue_after_its_last_day(tmp_path):
+    due = access_values(tmp_path, audited(1, due="2026-05-31"))["review_due_timestamp_seconds"]
+    assert due == NOON - 12 * 3600  # the first of June, 00:00
+    assert access_values(tmp_path, audited(1, due=""))["review_due_timestamp_seconds"] == 0
+
+
 SUNDAY = Window("sunday", WindowKind.MAINTENANCE, "UTC", start="0 2 * * 0", duration=timedelta(hours=4))
 NIGHTS = Window("nights", WindowKind.LOW_IMPACT, "UTC", start="0 0 * * *", duration=timedelta(hours=24))
 
@@ -98,13 +155,52 @@ NIGHTS = Window("nights", WindowKind.LOW_IMPACT, "UTC", start="0 0 * * *", durat
 )
 def test_a_maintenance_window_is_seen_by_alert_rules(tmp_path, windows, at, expected):
     found = metrics.of_windows(instance(tmp_path, windows=windows), parse_instant(at))
-    assert [one.value for one in found] == expected
+    assert [one.value for one in found if one.name == "holdfast_maintenance_window_open"] == expected
     assert all(one.labels["db_instance"] == "orders" for one in found)
+
+
+def test_an_override_is_told_while_it_lasts(tmp_path):
+    orders = instance(tmp_path, windows=(NIGHTS,))
+    guard.grant(orders, guard.Override("Dana", "the disk fails", timedelta(hours=1)))
+    for hours, expected in ((0, 1.0), (2, 0.0)):
+        [found] = metrics.of_windows(orders, utcnow() + timedelta(hours=hours))
+        assert (found.name, found.value) == ("holdfast_window_override", expected)
+
+
+DAILY = service_level(schedule={Job.FULL: "0 1 * * *", Job.ACCESS_AUDIT: "0 4 * * *"})
+
+
+@pytest.mark.parametrize(
+    ("age", "resting", "expected"),
+    [
+        (timedelta(days=2), False, {"full": 1.0, "access_audit": 1.0}),
+        (timedelta(0), False, {"full": 0.0, "access_audit": 1.0}),
+        (timedelta(days=2), True, {"access_audit": 1.0}),
+    ],
+)
+def test_a_job_that_has_not_succeeded_since_it_was_due_is_overdue(tmp_path, age, resting, expected):
+    orders = instance(tmp_path, service_level=DAILY)
+    path = tmp_path / "configured"
+    path.touch()
+    os.utime(path, (0, 0))
+    now = utcnow()
+    done = {**record("full", 1), "started": (now - age).isoformat()}
+    found = metrics.of_schedule(orders, History.read([done]), now, resting=resting)
+    assert {one.labels["job_name"]: one.value for one in found} == expected
+
+
+def test_a_replica_tells_of_itself_and_not_of_backups_that_it_no_longer_takes(tmp_path):
+    found = metrics.samples(instance(tmp_path), [*RECORDS, audited(50)], 60.0, resting=True)
+    assert {one.name.removeprefix("holdfast_").partition("_")[0] for one in found} == {"access", "job"}
+    assert {one.labels["job_name"] for one in found if "job_name" in one.labels} == {"access_audit"}
 
 
 def test_every_metric_has_help_and_type_once_and_every_line_is_well_formed(tmp_path):
     odd = instance(tmp_path, name='or"de\\rs\n')
     both = [*metrics.samples(instance(tmp_path), RECORDS, 60.0), *metrics.samples(odd, RECORDS, 60.0)]
+    both += metrics.samples(odd, [audited(1, ["eve"], due="2026-05-31")], None)
+    (tmp_path / "configured").touch()
+    both += metrics.of_schedule(instance(tmp_path), History.read(RECORDS), utcnow(), resting=False)
     both += metrics.of_windows(instance(tmp_path, windows=(SUNDAY,)), utcnow())
     text = metrics.render(both)
     lines = text.splitlines()

@@ -60,7 +60,9 @@ def test_what_follows_from_the_standard_level() -> None:
         Job.ARCHIVE: "0 3 * * 0",
         Job.LOG: "*/3 * * * *",
         Job.RESTORE_TEST: orders.schedule[Job.RESTORE_TEST],
+        Job.ACCESS_AUDIT: orders.schedule[Job.ACCESS_AUDIT],
     }
+    assert schedule.longest_gap(schedule.parse(orders.schedule[Job.ACCESS_AUDIT])) == DAY
     assert schedule.longest_gap(schedule.parse(orders.schedule[Job.RESTORE_TEST])) == 7 * DAY
 
 
@@ -72,13 +74,14 @@ def test_expiry_comes_after_verification() -> None:
         assert verify < expire
 
 
-def test_a_level_without_log_or_restore_test() -> None:
-    found, problems = read(level(log="none", keep_log=None, rpo="1d", restore_test="never"))
+def test_a_level_without_log_restore_test_or_audit() -> None:
+    found, problems = read(level(log="none", keep_log=None, rpo="1d", restore_test="never", access_audit="never"))
     assert problems == []
     mine = found.for_instance("orders")
     assert mine.log_interval is None
     assert not mine.runs(Job.LOG)
     assert not mine.runs(Job.RESTORE_TEST)
+    assert not mine.runs(Job.ACCESS_AUDIT)
     assert mine.keep.log == timedelta(0)
 
 

@@ -19,6 +19,7 @@ from ansible.module_utils.holdfast.audit.model import FRAMEWORKS, Action, Severi
 from ansible.module_utils.holdfast.engines import _postgresql_audit_log as log
 from ansible.module_utils.holdfast.engines._postgresql_audit_checks import CHECKS
 from ansible.module_utils.holdfast.engines._postgresql_audit_escalation import Power, _paths
+from ansible.module_utils.holdfast.engines._postgresql_audit_exposed import exposes, without_secrecy
 from ansible.module_utils.holdfast.engines._postgresql_audit_grants import (
     Entry,
     Member,
@@ -33,7 +34,7 @@ from ansible.module_utils.holdfast.engines._postgresql_audit_plan import by_data
 from ansible.module_utils.holdfast.engines._postgresql_audit_roles import Held, Role, Roles
 from ansible.module_utils.holdfast.engines._postgresql_audit_sql import SERVER_VALUE
 from ansible.module_utils.holdfast.engines._postgresql_session import listed
-from ansible.module_utils.holdfast.errors import InvalidInput
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
 
 DEBIAN = log.prefix_pattern("%m [%p] %q%u@%d ")
 
@@ -48,7 +49,7 @@ def scram(password: str, iterations: int = 4096, salt: bytes = b"0123456789abcde
 
 
 def test_checks_are_complete() -> None:
-    assert [check.id for check in CHECKS] == [f"PG{number:02}" for number in range(1, 35)]
+    assert [check.id for check in CHECKS] == [f"PG{number:02}" for number in range(1, 40)]
     for check in CHECKS:
         assert check.title, check.id
         assert check.rationale.endswith("."), check.id
@@ -509,3 +510,27 @@ def test_an_archive_without_a_command_and_a_network_of_every_address_are_asked_f
 def test_severities_are_those_of_the_facts() -> None:
     critical = {check.id for check in CHECKS if check.severity is Severity.CRITICAL}
     assert {"PG01", "PG02", "PG07", "PG14", "PG25"} <= critical
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([b"exporter", b"--dsn", b"postgresql://app:s3cret@db/shop"], True),
+        ([b"exporter", b"postgres://app:s3cret@db/shop?sslmode=require"], True),
+        ([b"psql", b"host=db dbname=shop password=s3cret"], True),
+        ([b"psql", b"host=db dbname=shop", b"password = 1"], False),
+        ([b"psql", b"postgresql://app@db/shop"], False),
+        ([b"psql", b"postgresql://db:5432/shop"], False),
+        ([b"mysql", b"--password=s3cret"], False),
+        ([b"postgres: 15/main: walwriter "], False),
+    ],
+)
+def test_a_password_for_the_server_in_arguments_is_seen(arguments: list[bytes], expected: bool) -> None:
+    assert exposes(b"\0".join(arguments) + b"\0") is expected
+
+
+def test_ciphers_without_forward_secrecy_are_told_as_openssl_reads_the_list() -> None:
+    assert "AES256-GCM-SHA384" in without_secrecy("HIGH:MEDIUM:+3DES:!aNULL"), "the default before PostgreSQL 18"
+    assert without_secrecy("ECDHE+AESGCM:ECDHE+CHACHA20") == []
+    with pytest.raises(HoldfastError, match="finds no cipher"):
+        without_secrecy("nonsense")

@@ -17,6 +17,7 @@ COMMANDS = {
     Job.VERIFY: "/usr/local/bin/holdfast verify orders --scheduled",
     Job.EXPIRE: "/usr/local/bin/holdfast expire orders --scheduled",
     Job.RESTORE_TEST: "/usr/local/bin/holdfast restore-test orders --scheduled",
+    Job.ACCESS_AUDIT: "/usr/local/bin/holdfast audit orders --scheduled",
 }
 
 

@@ -17,15 +17,18 @@ def asked(monkeypatch):
     monkeypatch.setattr(db_access_info, "run_as_owner", lambda _, call: call())
     monkeypatch.setattr(command, "text", lambda found: f"text of {found['instance']}")
     monkeypatch.setattr(
-        command, "run", lambda name, policy: found.append((name, policy)) or {"record": {}, "audit": SNAPSHOT}
+        command,
+        "run",
+        lambda name, policy, reviews: found.append((name, policy, reviews)) or {"record": {}, "audit": SNAPSHOT},
     )
     monkeypatch.setattr(command, "last", lambda name: found.append((name, "last")) or {"record": {}, "audit": SNAPSHOT})
     return found
 
 
 def test_it_audits_the_chosen_instances_of_the_host(run, asked):
-    result = run(db_access_info.main, instances=["orders", "elsewhere"], policy={"dormant_days": 5})
-    assert asked == [("orders", {"dormant_days": 5})]
+    reviews = [{"date": "2026-11-25", "by": "Ana", "instances": ["orders"], "sha256": "3f1c"}]
+    result = run(db_access_info.main, instances=["orders", "elsewhere"], policy={"dormant_days": 5}, reviews=reviews)
+    assert asked == [("orders", {"dormant_days": 5}, reviews)]
     assert result["instances"] == [{"instance": "orders", "record": {}, "audit": SNAPSHOT}]
     assert result["text"] == "text of orders"
     assert not result["changed"]
@@ -38,7 +41,7 @@ def test_the_last_audit_is_read_without_making_one(run, asked, how):
 
 
 def test_an_instance_that_cannot_be_audited_is_an_entry_and_stops_no_other(run, asked, monkeypatch):
-    def fail(name, policy):
+    def fail(name, policy, reviews):
         if name == "billing":
             raise AccessDenied("no such user", where=name)
         error = {"code": "server-unavailable", "what": "down", "where": "", "remedy": ""}

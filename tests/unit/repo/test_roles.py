@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.holdfast.engines import catalog
-from ansible.module_utils.holdfast.model import ON_REQUEST, Job
+from ansible.module_utils.holdfast.model import ON_REQUEST, UPKEEP, Job
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -102,7 +102,7 @@ def test_choices_of_roles_are_those_of_the_package():
     backup = specification(ROOT / "roles" / "backup")
     engine = backup["main"]["options"]["backup_instances"]["options"]["engine"]
     assert engine["choices"] == list(catalog.supported())
-    other = {str(Job.VERIFY), str(Job.EXPIRE), str(Job.RESTORE_TEST), *map(str, ON_REQUEST)}
+    other = set(map(str, (*UPKEEP, *ON_REQUEST)))
     assert backup["take"]["options"]["backup_take_type"]["choices"] == [
         str(job) for job in Job if str(job) not in other
     ]
