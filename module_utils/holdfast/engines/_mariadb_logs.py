@@ -105,13 +105,16 @@ class MariaDBLogs:
         )
 
     def need(self) -> Need | None:
+        from .. import pair  # it knows every engine, and this one among them
+
         instance = self._engine.instance
         rows = self._engine.dict_rows(self._engine.dialect.replica_status)
         if not rows:
             return None
         # What was received and not applied is read again from the primary where the relay log is lost.
         files = [str(row["Relay_Master_Log_File"] or row["Master_Log_File"]) for row in rows]
-        return Need(instance.replica_of, instance.name, min(files))
+        known = pair.read(instance)
+        return Need(known.peer.name if known else instance.replica_of, instance.name, min(files))
 
     def limit_rotation(self, source: Source, *, size: int, keep: int, minutes: int) -> Mapping[str, str]:
         del minutes  # server_audit rotates by size alone

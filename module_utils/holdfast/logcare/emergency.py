@@ -6,20 +6,21 @@ recovery goes by the server's own means, as far as :mod:`.purge` lets it.
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config import LOGS, STATE
+from ..config import LOGS
 from ..engines.logs import LOGROTATE
 from ..errors import HoldfastError
-from ..model import Instance, Place
+from ..model import Place
 from ..units import format_bytes
 from . import chain, collect
 from .host import Told
@@ -54,6 +55,7 @@ class Step:
     harm: str
     candidates: list[Candidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)  # that must be held meanwhile
     freed: int = 0
     done: bool = False
 
@@ -118,11 +120,7 @@ def steps(asked: Sequence[Told], places: Sequence[Place], device: int, aside: Se
         ),
         Step("package_cache", "packages are downloaded again when they are needed", on.all(_package_cache())),
         Step("temporary_files", "files that nobody has touched for days", on.all(_temporary())),
-        Step(
-            "leftovers",
-            "scratch copies of jobs that were killed; no job runs that could use them",
-            on.all(_leftovers(asked)),
-        ),
+        Step("leftovers", "scratch copies of jobs that were killed", on.all(_leftovers(asked)), locks=_locks(asked)),
         Step("core_dumps", "nobody can examine the crashes that they are of", on.all(_core_dumps(places))),
         Step("set_aside", "the data of before a restore cannot be looked at any more", on.all(_aside(places, aside))),
     ]
@@ -211,16 +209,13 @@ def _below(directory: str) -> Iterator[str]:
 
 def _leftovers(asked: Sequence[Told]) -> Iterator[Candidate]:
     for told in asked:
-        instance = told.instance
-        if os.listdir(os.path.join(instance.state_directory, "running")) if _has(instance, "running") else False:
-            continue  # whose they are is not known while a job runs
         for name in ("scratch", "tmp"):
-            for path in sorted(glob.glob(os.path.join(glob.escape(instance.state_directory), name, "*"))):
+            for path in sorted(glob.glob(os.path.join(glob.escape(told.instance.state_directory), name, "*"))):
                 yield Candidate(path, (path,), _tree(path))
 
 
-def _has(instance: Instance, name: str) -> bool:
-    return os.path.isdir(os.path.join(instance.state_directory, name))
+def _locks(asked: Sequence[Told]) -> list[str]:
+    return [os.path.join(told.instance.state_directory, "backup.lock") for told in asked]
 
 
 def _core_dumps(places: Sequence[Place]) -> Iterator[Candidate]:
@@ -251,15 +246,38 @@ def _aside(places: Sequence[Place], named: Sequence[str]) -> Iterator[Candidate]
 def free(found: Sequence[Step], target: Goal) -> None:
     """Carry steps out, one thing after the other, until enough is free. What cannot be removed is in the notes."""
     for step in found:
-        for candidate in step.candidates:
-            if target.reached:
-                return
-            before = target.free()
-            for path in candidate.paths:
-                _remove(path, step)
-            # What others write meanwhile is no part of what went.
-            step.freed += max(0, min(target.free() - before, candidate.size)) or candidate.size
-            step.done = True
+        if target.reached:
+            return
+        with ExitStack() as locks:
+            if all(_locked(path, locks, step) for path in step.locks):
+                _free(step, target)
+
+
+def _free(step: Step, target: Goal) -> None:
+    for candidate in step.candidates:
+        if target.reached:
+            return
+        before = target.free()
+        for path in candidate.paths:
+            _remove(path, step)
+        # Measured: a file that somebody holds open gives nothing back, and others write meanwhile.
+        step.freed += max(0, min(target.free() - before, candidate.size))
+        step.done = True
+
+
+def _locked(path: str, locks: ExitStack, step: Step) -> bool:
+    """Hold the lock of an instance's jobs, so that none begins that would use what is removed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return True  # no job has ever run
+    locks.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        step.notes.append(f"left alone: a job runs and may use it ({path})")
+        return False
+    return True
 
 
 def _remove(path: str, step: Step) -> None:
@@ -287,9 +305,8 @@ def _tree(path: str) -> int:
 def describe(found: Sequence[dict[str, Any]], target: Goal) -> str:
     """Steps as a person reads them."""
     free_now = target.free()
-    lines = [
-        f"{target.path}: {format_bytes(free_now)} of {format_bytes(target.total)} free, wanted {format_bytes(target.wanted)}"
-    ]
+    amounts = [format_bytes(amount) for amount in (free_now, target.total, target.wanted)]
+    lines = ["{}: {} of {} free, wanted {}".format(target.path, *amounts)]
     for number, step in enumerate(found, start=1):
         amount = (
             f"freed {format_bytes(step['freed_bytes'])}" if step["done"] else f"can free {format_bytes(step['bytes'])}"
@@ -300,7 +317,3 @@ def describe(found: Sequence[dict[str, Any]], target: Goal) -> str:
         lines += [f"   - and {more} more"] if more > 0 else []
         lines += [f"   note: {text}" for text in step["notes"]]
     return "\n".join(lines)
-
-
-Later = Callable[[], Step]
-STATE_DIRECTORY = STATE

@@ -180,10 +180,8 @@ def text(entry: dict[str, Any]) -> str:
         return f"{entry['instance']}: {entry['error']['what']}"
     audit = entry["audit"]
     status = Counter(item["status"] for item in audit["checks"])
-    lines = [
-        f"{entry['instance']}: {audit['engine']} {audit['version']}: "
-        + ", ".join(f"{status[str(item)]} {item}".replace("_", " ") for item in Status)
-    ]
+    ended = ", ".join(f"{status[str(item)]} {item}".replace("_", " ") for item in Status)
+    lines = [f"{entry['instance']}: {audit['engine']} {audit['version']}: {ended}"]
     lines += [f"  {item['kind']} log {item['path'] or '(no file)'}: {item['by']}" for item in entry["logs"]]
     lines += [f"  no {kind} log: {why}" for kind, why in sorted(entry["missing"].items())]
     if entry["space"]:

@@ -12,8 +12,8 @@ from ..adapters import Adapters
 from ..audit.facts import plain
 from ..config import load
 from ..engines import registry
-from ..engines.logs import Need, Purge
-from ..errors import HoldfastError, Refused
+from ..engines.logs import Need
+from ..errors import Refused
 from ..jobs import run_job
 from ..model import Instance, Job
 from ..owner import run_as_owner
@@ -101,12 +101,3 @@ def describe(planned: Mapping[str, Any]) -> str:
     lines += [f"runs: {statement}" for statement in planned["statements"]]
     lines += [f"stays: {name}: {why}" for name, why in planned["kept"].items()]
     return "\n".join([*lines, *planned["notes"]])
-
-
-def by_request(instance: Instance, request: Request) -> Purge:
-    """A plan within a process that is the owner already, for what purges as one step of several."""
-    try:
-        with Adapters(instance) as adapters:
-            return registry.log_keeper(adapters.engine).plan_purge(needs(instance, request), request.drop)
-    except HoldfastError as error:
-        return Purge(notes=(str(error),))
