@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HoldfastError, Refused, Unsupported
@@ -147,7 +147,7 @@ class MariaDBLogs:
         unread = {os.path.basename(path) for path in paths[:-1]} - {file.name for file in files}
         if unread:
             raise HoldfastError(f"cannot be read: {', '.join(sorted(unread))}", where=self._engine.where)
-        return decide(files, self._facts(needs))
+        return decide(files, replace(self._facts(needs), current=os.path.basename(paths[-1])))
 
     def _facts(self, needs: Sequence[Need]) -> Facts:
         from ..tools import _mariadb_log_files as rules
@@ -181,6 +181,7 @@ class Facts:
 
     needs: Sequence[Need] = ()
     readers: int = 0  # connections that read the binary log
+    current: str = ""  # the file that is being written
     backups: list[Backup] = field(default_factory=list)  # verified ones
     saved: dict[str, list[LogFile]] = field(default_factory=dict)  # by repository, where the log is backed up
 
@@ -201,7 +202,7 @@ def decide(files: Sequence[LogFile], facts: Facts) -> Purge:
             kept[file.name] = why or "the server removes from the oldest on, and one before it stays"
         else:
             going.append(file)
-    after = files[len(going)].name if len(going) < len(files) else _next(files)
+    after = files[len(going)].name if len(going) < len(files) else facts.current
     statements = (f"PURGE BINARY LOGS TO '{after}'",) if going else ()
     return Purge(tuple(file.name for file in going), sum(file.size for file in going), kept, statements)
 
@@ -238,12 +239,6 @@ def _why_kept(file: LogFile, held: str, newest: Backup | None, facts: Facts) -> 
 def _before(name: str, other: str) -> bool:
     (base, number), (other_base, other_number) = binlog.split_name(name), binlog.split_name(other)
     return base == other_base and number < other_number
-
-
-def _next(files: Sequence[LogFile]) -> str:
-    """The file that follows the newest closed one: the one that is being written."""
-    base, number = binlog.split_name(files[-1].name)
-    return f"{base}.{number + 1:06d}"
 
 
 def _rate(directory: str, sizes: Mapping[str, int]) -> float:

@@ -187,8 +187,8 @@ def text(entry: dict[str, Any]) -> str:
     if entry["space"]:
         space = entry["space"]
         lines.append(
-            f"  {format_bytes(space['size'])} of log in {space['files']} files, {format_bytes(space['hourly'])} an hour;"
-            f" {format_bytes(space['disk_free'])} of {format_bytes(space['disk_total'])} free"
+            f"  {format_bytes(space['size'])} of log in {space['files']} files, {format_bytes(space['hourly'])} an"
+            f" hour; {format_bytes(space['disk_free'])} of {format_bytes(space['disk_total'])} free"
         )
     lines += [
         f"  {item['severity'].upper()} {item['check']} {item['subject']}: {item['found']}" for item in audit["findings"]

@@ -91,7 +91,8 @@ def plan(sources: Sequence[tuple[str, Source]], configured: Mapping[str, str], s
         if source.rotated_by != LOGROTATE or source.path in done:
             continue
         done.add(source.path)
-        ours = _is_ours(source, others, settings, made)
+        # What is given back rotates again.
+        ours = _is_ours(source, others if settings.take_over else {**asleep, **others}, settings, made)
         for path in _covering(source.path, {**others, **asleep}):
             if _is_brought(path, source) and ours:
                 taken.setdefault(path, source)
