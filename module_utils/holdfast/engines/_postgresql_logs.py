@@ -209,7 +209,8 @@ def _audited(found: Mapping[str, str]) -> str:
 
 def _standard_error(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/fd/2")
+        # A file that somebody has removed is made again, under the same name, when the server starts again.
+        return os.readlink(f"/proc/{pid}/fd/2").replace(" (deleted)", "")
     except OSError as error:
         raise Unsupported("postgresql", "its log", f"where the server writes to cannot be read: {error}") from None
 

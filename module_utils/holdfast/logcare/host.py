@@ -13,7 +13,8 @@ from typing import Any, Callable
 from ..adapters import Adapters
 from ..audit.facts import ask, plain
 from ..audit.model import Status
-from ..config import load
+from ..audit.snapshot import read_json
+from ..config import STATE, load
 from ..engines import registry
 from ..engines.logs import ENGINE, LOGROTATE, Holder, LogKeeper, LogSpace, Need, Source
 from ..errors import HoldfastError, Unsupported
@@ -24,6 +25,8 @@ from ..records import Records
 from ..units import utcnow
 from . import rotation, sizing
 from .sizing import Disk
+
+DIRECTORY = os.path.join(STATE, ".logs")  # no instance can have this name
 
 
 @dataclass
@@ -95,6 +98,18 @@ def _as_owner(name: str) -> dict[str, Any]:
                 found["reasons"][part] = (str(answer.status), answer.reason)
     found["peak"] = sizing.peak_hour(Records(instance), utcnow())
     return found
+
+
+def remembered_at(name: str) -> str:
+    """The file in which the last look at an instance is kept."""
+    return os.path.join(DIRECTORY, f"{name}.json")
+
+
+def remember(told: Told) -> None:
+    """Have the logs of a server that does not answer be those of the last look: a full disk may have stopped it."""
+    path = remembered_at(told.instance.name)
+    if told.sources is None and os.access(path, os.R_OK):
+        told.sources = [_source(item) for item in (read_json(path) or {}).get("sources") or ()]
 
 
 def with_keeper(instance: Instance, call: Callable[[LogKeeper], Any]) -> Any:

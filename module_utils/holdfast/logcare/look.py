@@ -12,7 +12,7 @@ from ..audit.facts import ask, plain
 from ..audit.model import Finding, Result, Status
 from ..audit.run import describe
 from ..audit.snapshot import FORMAT, date_findings, read_json, write_json
-from ..config import STATE, load
+from ..config import load
 from ..engines.logs import LOGROTATE
 from ..errors import HoldfastError, Unsupported
 from ..units import format_bytes, format_instant, utcnow
@@ -21,7 +21,6 @@ from .checks import CHECKS
 from .host import Told
 from .settings import Settings
 
-DIRECTORY = os.path.join(STATE, ".logs")  # no instance can have this name
 _SIZES = ("LG01", "LG02", "LG03", "LG04", "LG05", "LG06", "LG12")
 
 
@@ -48,19 +47,20 @@ def _entry(told: Told, settings: Settings, *, remember: bool) -> dict[str, Any]:
         "system_identifier": told.system_identifier,
         "started": started,
         "parts": {},
+        "sources": plain(told.sources),
         "checks": [_of_check(result) for result in results],
         "findings": [{**plain(item), "state": "open"} for result in results for item in result.findings],
         "difference": {"since": None, "power": []},
         "policy": {"review_months": 0, "exceptions": [], "warn_days": 0},
     }
-    path = os.path.join(DIRECTORY, f"{name}.json")
+    path = host.remembered_at(name)
     before = read_json(path) if os.access(path, os.R_OK) else None
     before = before if before and before.get("format") == FORMAT else None
     snapshot["difference"]["since"] = before["started"] if before else None
     date_findings(snapshot, before)
     snapshot["finished"] = format_instant(utcnow())
     if remember:
-        os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         write_json(path, snapshot)
     return {
         "instance": name,
@@ -104,6 +104,8 @@ def _results(told: Told, subject: sizing.Subject | None) -> list[Result]:
 def _not_here(id_: str, subject: sizing.Subject) -> str:
     """Why a check of sizes does not apply to this engine or instance; empty when it does."""
     space = subject.space
+    if id_ in ("LG01", "LG02") and space.slots_limited is None and not space.archiving:
+        return "log_bin is off, so there is no log for recovery"
     if id_ in ("LG03", "LG04") and space.slots_limited is None:
         return space.unlimited_reason
     if id_ == "LG02" and space.slots_limited is not None:

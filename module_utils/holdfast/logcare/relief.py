@@ -70,6 +70,8 @@ def run(names: Sequence[str], request: Request, prepare: Prepare, *, change: boo
     began = time.monotonic()
     instances = [load(name) for name in names]
     asked = [host.ask_server(instance) for instance in instances]
+    for told in asked:
+        host.remember(told)
     places = [place for place in map(_place, instances) if place]
     target = emergency.goal(request.path or (places[0].data_directory if places else _DATA), request.share)
     before = target.free()
@@ -77,10 +79,11 @@ def run(names: Sequence[str], request: Request, prepare: Prepare, *, change: boo
     outcome = Outcome(target, steps, before, before, target.reached, _unknown(asked))
     if change and not target.reached:
         emergency.free(steps, target)
-    for instance in instances:
+    for instance in instances if not (change and target.reached) else ():
         steps.append(_retention(instance, target, prepare, change=change))
-    for instance in instances:
-        steps.append(_log(instance, target, request.purge.get(instance.name, purge.Request()), prepare, change=change))
+    for instance in instances if not (change and target.reached) else ():
+        wanted = request.purge.get(instance.name, purge.Request())
+        steps.append(_log(instance, target, wanted, prepare, change=change))
     outcome.after, outcome.reached = target.free(), target.reached
     if change and any(step.done for step in steps):
         error = None if outcome.reached else _short(outcome)

@@ -126,7 +126,7 @@ def test_lines_that_were_removed_before_they_were_copied_are_a_gap(fleet: Fleet,
 
 def test_a_copy_on_the_control_host_that_was_altered_is_found(shop: Database) -> None:
     directory = REPORTS / "chain" / "shop"
-    newest = sorted(directory.glob("*.gz"))[-1]
+    newest = max(directory.glob("*.gz"))
     kept = newest.read_bytes()
     newest.chmod(0o600)
     newest.write_bytes(gzip.compress(gzip.decompress(kept).replace(b"CREATE", b"SELECT")))

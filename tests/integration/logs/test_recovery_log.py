@@ -133,10 +133,11 @@ def test_a_slot_that_nobody_uses_is_found_with_what_it_holds_and_dropped_when_na
 
 def test_a_slot_in_use_is_never_dropped(analytics: Database) -> None:
     with slot(analytics):
-        receive = f"pg_receivewal -D /tmp/received -S {SLOT} -p {analytics.port} -h /var/run/postgresql"
-        program = analytics.run("ls -d /usr/lib/postgresql/*/bin").splitlines()[-1]
-        command = f"mkdir -p /tmp/received && chown postgres /tmp/received; cd /tmp; setsid runuser -u postgres -- {program}/{receive}"
-        analytics.run(f"({command} >/dev/null 2>&1 & echo $! >/tmp/receive.pid); sleep 3")
+        program = analytics.run("ls /usr/lib/postgresql/*/bin/pg_receivewal").splitlines()[-1]
+        program = analytics.run("ls /usr/lib/postgresql/*/bin/pg_receivewal").splitlines()[-1]
+        receive = f"{program} -D /tmp/received -S {SLOT} -p {analytics.port} -h /var/run/postgresql"
+        analytics.run("install -d -o postgres /tmp/received")
+        analytics.run(f"(setsid runuser -u postgres -- {receive} >/dev/null 2>&1 & echo $! >/tmp/receive.pid); sleep 3")
         try:
             assert f"{SLOT} is in use" in purge("analytics", code=2, confirm="analytics", slots=SLOT)
         finally:
