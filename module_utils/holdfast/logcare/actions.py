@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .. import reports
+from .. import config, reports
 from ..audit.facts import plain
-from ..config import load
-from ..errors import HoldfastError, InvalidInput, Unsupported
+from ..errors import HoldfastError, InvalidInput, NotInstalled, Unsupported
 from ..jobs import summary
 from ..model import Instance
 from ..units import format_bytes
@@ -27,11 +26,15 @@ def set_up(names: Sequence[str], options: Options, _prepare: Prepare, *, change:
     settings = resolve(options["settings"])
     # Rotation of a host is one file, so every instance of it is in it, whichever are named.
     del names
-    from ..config import names as all_names
-
-    instances = [load(name) for name in all_names()]
+    instances = [config.load(name) for name in config.names()]
+    if not instances:
+        return _result(changed=False, changes=[], notes=["this host has no instance"])
     made = configure.plan(instances, options["settings"], settings)
     changes = [item.subject for item in made.changes]
+    if not change:
+        # Check mode installs nothing: what is missing now is there by then.
+        made.notes += [str(item) for item in made.failures if item.code == NotInstalled.code]
+        made.failures = [item for item in made.failures if item.code != NotInstalled.code]
     if made.failures:
         lines = "; ".join(map(str, made.failures))
         return _result(changed=False, changes=[], notes=made.notes, failure=f"nothing was changed: {lines}")
@@ -104,7 +107,7 @@ def gather(names: Sequence[str], options: Options, _prepare: Prepare, *, change:
     collected, changes, notes, failures = [], [], [], []
     for name in names:
         try:
-            told = host.ask_server(load(name))
+            told = host.ask_server(config.load(name))
             source = told.audit()
             files = collect.parts(source.path, source.names)
             directory = collect.directory_of(name)

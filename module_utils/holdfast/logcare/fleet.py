@@ -85,6 +85,7 @@ def _take(place: str, link: chain.Link) -> None:
             os.replace(os.path.join(place, INCOMING, name), os.path.join(place, name))
             os.chmod(os.path.join(place, name), 0o400)
         os.makedirs(place, mode=0o700, exist_ok=True)
+        os.chmod(place, 0o700)
         chain.append(place, link)
     except OSError as error:
         raise HoldfastError(
