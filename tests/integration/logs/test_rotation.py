@@ -38,10 +38,10 @@ def test_the_distribution_is_taken_over_and_a_second_run_changes_nothing(fleet: 
     assert "holdfast.disabled" in before
     assert not fleet["shop"].host.file(OURS).exists, "check mode changes nothing"
     logs()
-    for database in (fleet["orders"], fleet["shop"]):
-        name = "postgresql-common" if database.is_postgresql else "mariadb"
-        assert not database.host.file(f"/etc/logrotate.d/{name}").exists
-        assert database.host.file(f"/etc/logrotate.d/{name}.holdfast.disabled").exists
+    for database in (fleet["orders"], fleet["analytics"]):
+        assert not database.host.file("/etc/logrotate.d/postgresql-common").exists
+        assert database.host.file("/etc/logrotate.d/postgresql-common.holdfast.disabled").exists
+    assert fleet["shop"].host.file("/etc/logrotate.d/mariadb").exists, "it names no log that this server writes"
     for database in fleet.values():
         said = database.host.run("logrotate --debug --state /dev/null /etc/logrotate.conf").stderr
         assert "error:" not in said, said
@@ -50,9 +50,31 @@ def test_the_distribution_is_taken_over_and_a_second_run_changes_nothing(fleet: 
     assert set(changed(logs()).values()) == {0}
 
 
+@pytest.mark.parametrize("name", ["shop", "crm"])
+def test_a_log_that_the_package_of_mariadb_rotates_is_taken_over_and_given_back(fleet: Fleet, name: str) -> None:
+    database = fleet[name]
+    limit = f"{database.hostname},localhost"
+    before = database.sql("SELECT @@slow_query_log_file")
+    brought = "/etc/logrotate.d/mariadb"
+    database.run("install -d -o mysql -g adm -m 2750 /var/log/mysql")
+    database.sql("SET GLOBAL slow_query_log_file = '/var/log/mysql/slow.log'")
+    try:
+        logs("--limit", limit)
+        assert not database.host.file(brought).exists
+        assert '"/var/lib/mysql/mysqld.log"' in database.run("cat %s", OURS), "the others that it named stay rotated"
+        logs("--limit", limit, db_logs={"take_over": False})
+        assert database.host.file(brought).exists
+        assert "/var/log/mysql/slow.log" not in database.run("cat %s", OURS)
+    finally:
+        database.sql(f"SET GLOBAL slow_query_log_file = '{before}'")
+        logs("--limit", limit)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_lost_and_the_server_goes_on_in_the_new_file(fleet: Fleet, name: str) -> None:
     database = fleet[name]
+    if not database.host.file(OURS).exists:
+        logs("--limit", f"{database.hostname},localhost")
     if not database.is_postgresql:
         database.sql("SET GLOBAL slow_query_log = ON")
     path = live(database)
