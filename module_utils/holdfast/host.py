@@ -19,6 +19,8 @@ from . import config, files, runner
 from .completion import BASH
 from .errors import InvalidInput
 from .files import File
+from .logcare.rotation import runner_lines
+from .logcare.settings import on_host
 from .model import Instance
 from .repositories.layout import local_directories
 
@@ -161,7 +163,7 @@ def host_files(instances: Sequence[Instance]) -> list[File]:
     """Files that are of the host and not of one instance."""
     found = [File(COMPLETION, BASH)]
     if instances:
-        found.append(File(LOGROTATE, _logrotate(instances)))
+        found.append(File(LOGROTATE, logrotate(instances, runner_lines(on_host()))))
     return found
 
 
@@ -289,17 +291,16 @@ def _union(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, 
     return {name: sorted({*one.get(name, ()), *other.get(name, ())}) for name in sorted({*one, *other})}
 
 
-def _logrotate(instances: Sequence[Instance]) -> str:
+def logrotate(instances: Sequence[Instance], limits: Sequence[str]) -> str:
+    """The rotation of the runner's own logs, within limits in the words of logrotate."""
+    lines = "".join(f"    {line}\n" for line in limits)
     by_owner: dict[str, list[str]] = {}
     for instance in instances:
         by_owner.setdefault(instance.os_user, []).append(os.path.join(config.LOGS, f"{instance.name}.log"))
     return "# Written by Holdfast; changes made here are lost.\n" + "".join(
         f"""\
 {" ".join(sorted(paths))} {{
-    weekly
-    maxsize 20M
-    rotate 8
-    missingok
+{lines}    missingok
     notifempty
     compress
     delaycompress

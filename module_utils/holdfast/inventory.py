@@ -14,6 +14,7 @@ from .audit import policy, policy_read
 from .config import STATE
 from .engines.catalog import ENGINES, supported
 from .inventory_replicas import replica_issues
+from .logcare import settings as logs
 from .model import Instance, Job, Repository, Window
 from .objectives import DEFAULT_LEVEL, DEFAULT_LEVELS, Level, read_level, unmet_by
 from .problems import InvalidInventory, Locate, Problem, problem_of
@@ -28,6 +29,7 @@ VARIABLES = (
     "backup_scheduler",
     inventory_windows.VARIABLE,
     policy.VARIABLE,
+    logs.VARIABLE,
     *continuity.VARIABLES,
 )
 SCHEDULERS = ("systemd", "cron")
@@ -196,6 +198,7 @@ def _read_host(
     if "backup_scheduler" in variables:
         check.choice(("backup_scheduler",), variables["backup_scheduler"], SCHEDULERS, "scheduler")
     continuity.read(variables, check)
+    logs.read(variables.get(logs.VARIABLE) or {}, check)
     windows = _read_windows(variables.get(inventory_windows.VARIABLE, {}), check, levels)
     drafts: list[_Draft] = []
     ports: dict[int, str] = {}

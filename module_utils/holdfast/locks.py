@@ -1,4 +1,4 @@
-"""One heavy job an instance at a time; log backups, and what reads or changes access, have locks of their own."""
+"""One heavy job an instance at a time; log backups, what reads or changes access, and what purges have their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import Busy
 from .model import Instance, Job
 
 _POLL_SECONDS = 1.0
-_LOCKS = {Job.LOG: "log", Job.ACCESS_AUDIT: "access", Job.ACCESS_CHANGE: "access"}
+_LOCKS = {Job.LOG: "log", Job.ACCESS_AUDIT: "access", Job.ACCESS_CHANGE: "access", Job.LOG_CHANGE: "logs"}
 
 
 @contextmanager

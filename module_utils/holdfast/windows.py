@@ -39,8 +39,8 @@ class Work(str, Enum):
         return self.value
 
 
-# An audit reads the catalog alone, and who must lose access loses it at once.
-_LIGHT = frozenset({Job.LOG, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE})
+# An audit reads the catalog alone, who must lose access loses it at once, and a full disk waits for no window.
+_LIGHT = frozenset({Job.LOG, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE, Job.LOG_CHANGE})
 # Work of a class is bound to windows as soon as one of the first kind applies; any of the second lets it in then.
 _BOUND_BY = {
     Work.DESTRUCTIVE: WindowKind.MAINTENANCE,

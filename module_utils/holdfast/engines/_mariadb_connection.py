@@ -75,6 +75,12 @@ class Connection:
                 cursor.execute(statement, tuple(arguments) or None)
                 return list(cursor.fetchall())
 
+    def dict_rows(self, statement: str) -> list[dict[str, Any]]:
+        """The rows that a statement returns, by the names of their columns."""
+        with self._errors(), self._connect().cursor(import_module("pymysql.cursors").DictCursor) as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
     def row(
         self, statement: str, arguments: Sequence[object] = (), *, patience: float | None = _QUERY_SECONDS
     ) -> tuple[Any, ...]:

@@ -10,12 +10,14 @@ from ..tools.base import Tool
 from . import catalog
 from .audit import Auditor
 from .base import Engine
+from .logs import LogKeeper
 from .replication import Peer, Replication
 
 MakeEngine = Callable[[Instance], Engine]
 MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
 MakeAuditor = Callable[[Any], Auditor]  # of an engine
+MakeLogKeeper = Callable[[Any], LogKeeper]  # of an engine
 
 
 class Adapters(NamedTuple):
@@ -41,7 +43,7 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name]):
+    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], _LOG_KEEPERS[name]):
         adapter()
 
 
@@ -57,6 +59,13 @@ def auditor(engine: Engine) -> Auditor:
     if engine.name not in _AUDITORS:
         raise Unsupported(engine.name, "access audit", "this engine has no adapter for it yet")
     return _AUDITORS[engine.name]()(engine)
+
+
+def log_keeper(engine: Engine) -> LogKeeper:
+    """What looks after the logs of a server. Raises Unsupported without an adapter."""
+    if engine.name not in _LOG_KEEPERS:
+        raise Unsupported(engine.name, "log management", "this engine has no adapter for it yet")
+    return _LOG_KEEPERS[engine.name]()(engine)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -122,9 +131,22 @@ def _mariadb_auditor() -> MakeAuditor:
     return MariaDBAuditor
 
 
+def _postgresql_log_keeper() -> MakeLogKeeper:
+    from ._postgresql_logs import PostgreSQLLogs
+
+    return PostgreSQLLogs
+
+
+def _mariadb_log_keeper() -> MakeLogKeeper:
+    from ._mariadb_logs import MariaDBLogs
+
+    return MariaDBLogs
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
 }
 _REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}
 _AUDITORS = {"postgresql": _postgresql_auditor, "mariadb": _mariadb_auditor}
+_LOG_KEEPERS = {"postgresql": _postgresql_log_keeper, "mariadb": _mariadb_log_keeper}

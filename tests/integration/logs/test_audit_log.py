@@ -1,0 +1,157 @@
+"""Copies of audit logs off the host: whole across rotation, and every gap or alteration is found with its place."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.fleet import Database, Fleet, until
+from tests.integration.logs.run import REPORTS, found, logs, statuses, told
+
+NAMES = ("analytics", "shop", "crm")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _audited(fleet: Fleet) -> Iterator[None]:
+    for name in ("shop", "crm"):
+        fleet[name].sql("INSTALL SONAME 'server_audit'")
+        fleet[name].sql("SET GLOBAL server_audit_events = 'QUERY_DDL'; SET GLOBAL server_audit_logging = ON")
+    for name in ("analytics",):
+        fleet[name].sql("ALTER SYSTEM SET log_statement = ddl")
+        fleet[name].sql("SELECT pg_reload_conf()")
+    yield
+    for name in ("shop", "crm"):
+        fleet[name].sql("SET GLOBAL server_audit_logging = OFF; UNINSTALL SONAME 'server_audit'")
+        fleet[name].run(
+            "rm -f /var/lib/mysql/server_audit.log* /etc/mysql/mariadb.conf.d/06-holdfast-logs-*", code=None
+        )
+    fleet["analytics"].sql("ALTER SYSTEM RESET log_statement")
+    fleet["analytics"].sql("SELECT pg_reload_conf()")
+
+
+def act(database: Database, word: str) -> None:
+    """Do something that is audited."""
+    database.sql(f"CREATE TABLE holdfast.{word} (id int)")
+    database.sql(f"DROP TABLE holdfast.{word}")
+
+
+def copied(name: str) -> str:
+    directory = REPORTS / "chain" / name
+    return "".join(gzip.decompress(path.read_bytes()).decode() for path in sorted(directory.glob("*.gz")))
+
+
+def rotate(database: Database) -> None:
+    if database.is_postgresql:
+        database.run("logrotate --force --state /run/logrotate-test /etc/logrotate.d/holdfast-servers")
+    else:
+        database.sql("SET GLOBAL server_audit_file_rotate_now = ON")
+
+
+def test_every_audited_line_is_copied_once_across_rotation(fleet: Fleet) -> None:
+    logs()
+    for name in NAMES:
+        act(fleet[name], "before_rotation")
+        rotate(fleet[name])
+        act(fleet[name], "after_rotation")
+    logs()
+    for name in NAMES:
+        text = copied(name)
+        for word in ("before_rotation", "after_rotation"):
+            assert text.count(f"CREATE TABLE holdfast.{word} ") == 1, name
+        assert statuses(told()[name])["LG09"] == statuses(told()[name])["LG10"] == "passed"
+    assert statuses(told()["orders"])["LG09"] == "not_applicable"
+
+
+def test_the_engine_that_rotates_its_audit_log_is_held_to_the_limits(fleet: Fleet) -> None:
+    for name in ("shop", "crm"):
+        limits = fleet[name].sql("SELECT @@server_audit_file_rotate_size, @@server_audit_file_rotations")
+        assert limits == f"{100 << 20}\t90"
+        path = f"/etc/mysql/mariadb.conf.d/06-holdfast-logs-{name}.cnf"
+        assert "loose_server_audit_file_rotations = 90" in fleet[name].run("cat %s", path)
+
+
+def test_an_audit_log_is_append_only_where_the_file_system_can(analytics: Database) -> None:
+    entry = told()["analytics"]
+    status = statuses(entry)["LG11"]
+    path = next(item["path"] for item in entry["logs"])
+    if status == "not_applicable":
+        (check,) = [check for check in entry["checks"] if check["id"] == "LG11"]
+        assert "has no such attribute" in check["reason"] or "takes the right away" in check["reason"]
+        return
+    assert status == "passed"
+    assert "a" in analytics.run("lsattr %s", path).split()[0]
+    assert analytics.host.run("sh -c 'echo > %s'", path).rc != 0, "root itself cannot empty it"
+    act(analytics, "still_written")
+    until(lambda: "still_written" in analytics.run("cat %s", path))
+    rotate(analytics)
+    assert "a" in analytics.run("lsattr %s", path).split()[0], "the rotation puts it back"
+
+
+@pytest.mark.parametrize("name", ["analytics", "shop"])
+def test_a_line_that_was_changed_on_the_host_is_found_with_its_place(fleet: Fleet, name: str) -> None:
+    database = fleet[name]
+    limit = f"{database.hostname},localhost"
+    act(database, "deed_of_mallory")
+    logs("--limit", limit, instances=name)
+    path = _path(database)
+    database.run("chattr -a %s 2>/dev/null || true; sed -i 's/deed_of_mallory/nothing_at_all_/' %s", path, path)
+    act(database, "later")
+    logs("--limit", limit, instances=name)
+    texts = found(told()[name], "LG10")
+    assert any("are not those that were copied as link" in text and path in text for text in texts), texts
+    assert "deed_of_mallory" in copied(name)
+    assert told()[name]["findings"]
+
+
+@pytest.mark.parametrize("name", ["analytics", "crm"])
+def test_lines_that_were_removed_before_they_were_copied_are_a_gap(fleet: Fleet, name: str) -> None:
+    database = fleet[name]
+    limit = f"{database.hostname},localhost"
+    logs("--limit", limit, instances=name)
+    path = _path(database)
+    act(database, "never_copied")
+    rotate(database)
+    act(database, "after_the_gap")
+    database.run(f"rm -f {path}.*")
+    logs("--limit", limit, instances=name)
+    texts = found(told()[name], "LG09")
+    assert any("what was written after that is not copied" in text and path in text for text in texts), texts
+    assert "after_the_gap" in copied(name)
+    output = logs("--limit", limit, code=2, fail_on="high", instances=name)
+    assert "are high or worse" in " ".join(output.split())
+
+
+def test_a_copy_on_the_control_host_that_was_altered_is_found(shop: Database) -> None:
+    directory = REPORTS / "chain" / "shop"
+    newest = max(directory.glob("*.gz"))
+    kept = newest.read_bytes()
+    newest.chmod(0o600)
+    newest.write_bytes(gzip.compress(gzip.decompress(kept).replace(b"CREATE", b"SELECT")))
+    try:
+        logs("--limit", "maria1,localhost", instances="shop")
+        assert any(f"{newest.name} was altered" in text for text in found(told()["shop"], "LG10"))
+    finally:
+        newest.write_bytes(kept)
+
+
+def test_a_chain_that_was_made_anew_on_the_host_is_refused(shop: Database) -> None:
+    before = _listing(REPORTS / "chain" / "shop")
+    shop.run("rm -rf /var/lib/holdfast/.audit/shop")
+    act(shop, "after_the_crime")
+    output = " ".join(logs("--limit", "maria1,localhost", code=2, instances="shop").split())
+    assert "LG10" in output
+    assert "a new chain was made" in output
+    assert _listing(REPORTS / "chain" / "shop") == before
+
+
+def _listing(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+def _path(database: Database) -> str:
+    if database.is_postgresql:
+        return next(item["path"] for item in told()[database.name]["logs"])
+    return "/var/lib/mysql/server_audit.log"

@@ -1,0 +1,86 @@
+"""A line that a server writes arrives at another host, also one that was written while that host was away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from testinfra.host import Host
+
+from tests.integration.fleet import Database, Fleet, until
+from tests.integration.logs.run import changed, logs
+
+RECEIVED = "/var/log/received.log"
+_RECEIVER = f"""
+apt-get install -y -qq rsyslog >/dev/null
+cat > /etc/rsyslog.d/10-receiver.conf <<'CONF'
+module(load="imtcp")
+ruleset(name="received") {{ action(type="omfile" file="{RECEIVED}") }}
+input(type="imtcp" port="1514" ruleset="received")
+CONF
+touch {RECEIVED}
+systemctl restart rsyslog
+"""
+
+
+@pytest.fixture(scope="module")
+def receiver(fleet: Fleet) -> Iterator[Host]:
+    """dr1 takes what is sent."""
+    host = fleet.hosts["dr1"]
+    host.check_output("apt-get update -qq >/dev/null")
+    host.check_output(_RECEIVER)
+    yield host
+    host.check_output(f"rm -f /etc/rsyslog.d/10-receiver.conf {RECEIVED}; systemctl restart rsyslog")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sent(fleet: Fleet, receiver: Host) -> Iterator[None]:
+    address = receiver.check_output("hostname -I").split()[0]
+    shipping = {"host": address, "port": 1514, "queue": "64M"}
+    for item in {database.hostname: database for database in fleet.values()}.values():
+        item.run("apt-get update -qq >/dev/null")
+    logs(db_logs={"shipping": shipping})
+    assert set(changed(logs(db_logs={"shipping": shipping})).values()) == {0}
+    yield
+    logs()
+    assert not fleet["shop"].host.file("/etc/rsyslog.d/40-holdfast.conf").exists
+
+
+def say(database: Database, word: str) -> None:
+    """Have the server write a message."""
+    if database.is_postgresql:
+        database.host.run("sudo -u postgres psql -XAtq -p %s -c %s", str(database.port), f"SELECT '{word}' / 2")
+    else:
+        database.sql("SET GLOBAL log_warnings = 4")
+        database.host.run(f"mariadb -u {word} -pwrong -e 'SELECT 1'")
+
+
+@pytest.mark.parametrize("name", ["orders", "billing", "analytics", "shop", "crm"])
+def test_a_line_of_the_server_arrives(fleet: Fleet, receiver: Host, name: str) -> None:
+    word = f"sent_by_{name}"
+    say(fleet[name], word)
+    until(lambda: word in receiver.check_output(f"cat {RECEIVED}"), 30)
+    if fleet[name].is_postgresql:
+        assert f"{name}-server: " in receiver.check_output(f"grep {word} {RECEIVED} | head -1")
+
+
+@pytest.mark.parametrize("name", ["analytics", "shop"])
+def test_what_was_written_while_the_receiver_was_away_waits_and_arrives(
+    fleet: Fleet, receiver: Host, name: str
+) -> None:
+    word = f"waited_{name}"
+    receiver.check_output("systemctl stop rsyslog syslog.socket")
+    try:
+        say(fleet[name], "probe")
+        say(fleet[name], word)
+        fleet[name].run("sleep 3; systemctl restart rsyslog")
+    finally:
+        receiver.check_output("systemctl start rsyslog")
+    until(lambda: word in receiver.check_output(f"cat {RECEIVED}"), 90)
+
+
+def test_rotation_does_not_end_the_sending(fleet: Fleet, receiver: Host) -> None:
+    database = fleet["analytics"]
+    database.run("logrotate --force --state /run/logrotate-test /etc/logrotate.d/holdfast-servers")
+    say(database, "after_rotation_here")
+    until(lambda: "after_rotation_here" in receiver.check_output(f"cat {RECEIVED}"), 30)
