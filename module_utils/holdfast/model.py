@@ -29,8 +29,8 @@ class Job(str, Enum):
 
     ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
     heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, ``replication``
-    makes it a primary or a replica, ``access_audit`` reads who can do what and ``access_change`` changes that, the rest
-    are what their names say.
+    makes it a primary or a replica, ``access_audit`` reads who can do what and ``access_change`` changes that,
+    ``patch`` brings the packages of its server to their newest version, the rest are what their names say.
     """
 
     FULL = "full"
@@ -47,13 +47,14 @@ class Job(str, Enum):
     REPLICATION = "replication"
     ACCESS_AUDIT = "access_audit"
     ACCESS_CHANGE = "access_change"
+    PATCH = "patch"
 
     def __str__(self) -> str:
         return self.value
 
 
 # A person decides on these; no schedule may.
-ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE})
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE, Job.PATCH})
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from .units import format_bytes, format_duration, format_instant, parse_instant,
 # From the time a job is due until its success is missed: random delay, queue, run time.
 OVERDUE_GRACE = timedelta(hours=1)
 SEVERITIES = ("ok", "warning", "critical")
-_HARMLESS = (str(Job.EXPIRE), str(Job.ACCESS_AUDIT), str(Job.ACCESS_CHANGE))  # failed, they put no data at risk today
+# Failed, they put no data at risk today.
+_HARMLESS = (str(Job.EXPIRE), str(Job.ACCESS_AUDIT), str(Job.ACCESS_CHANGE), str(Job.PATCH))
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
 
 

@@ -10,12 +10,14 @@ from ..tools.base import Tool
 from . import catalog
 from .audit import Auditor
 from .base import Engine
+from .patching import Maintained
 from .replication import Peer, Replication
 
 MakeEngine = Callable[[Instance], Engine]
 MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
 MakeAuditor = Callable[[Any], Auditor]  # of an engine
+MakeMaintained = Callable[[Instance], Maintained]
 
 
 class Adapters(NamedTuple):
@@ -41,7 +43,7 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name]):
+    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], _PATCHING[name]):
         adapter()
 
 
@@ -57,6 +59,13 @@ def auditor(engine: Engine) -> Auditor:
     if engine.name not in _AUDITORS:
         raise Unsupported(engine.name, "access audit", "this engine has no adapter for it yet")
     return _AUDITORS[engine.name]()(engine)
+
+
+def maintained(instance: Instance) -> Maintained:
+    """An instance whose server is stopped and started around new packages. Raises Unsupported without an adapter."""
+    if instance.engine not in _PATCHING:
+        raise Unsupported(instance.engine, "patching", "this engine has no adapter for it yet")
+    return _PATCHING[instance.engine]()(instance)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -122,9 +131,22 @@ def _mariadb_auditor() -> MakeAuditor:
     return MariaDBAuditor
 
 
+def _postgresql_patching() -> MakeMaintained:
+    from ._postgresql_patching import PostgreSQLPatching
+
+    return PostgreSQLPatching
+
+
+def _mariadb_patching() -> MakeMaintained:
+    from ._mariadb_patching import MariaDBPatching
+
+    return MariaDBPatching
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
 }
 _REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}
 _AUDITORS = {"postgresql": _postgresql_auditor, "mariadb": _mariadb_auditor}
+_PATCHING = {"postgresql": _postgresql_patching, "mariadb": _mariadb_patching}
