@@ -81,7 +81,7 @@ DUE = {
             "PT08",
             "Server that unattended upgrades may restart",
             Severity.MEDIUM,
-            "unattended-upgrades is installed and the packages of the server are not held: it restarts outside any window.",
+            "unattended-upgrades is installed and the server is not held: it may be restarted outside any window.",
             "Let patch.yml hold them: patching_hold=true.",
             "dpkg-query",
         ),

@@ -69,6 +69,8 @@ class Deployment:
         self._holds(known)
         self._before = {member.name: member.look(self.wish) for member in self.members}
         if not due:
+            if not self.wish.kinds:
+                self._refuse()  # all that is asked is whether the servers may be restarted now
             self.outcome.versions = self._versions()
             return self.outcome
         self.outcome.changes = self.apt.simulate(due)
