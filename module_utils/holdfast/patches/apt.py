@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from .. import process
-from ..errors import CommandFailed, HoldfastError, PackagesUnavailable, PatchFailed
+from ..errors import CommandFailed, HoldfastError, NotInstalled, PackagesUnavailable, PatchFailed
 from ..files import File, read, write
 from . import packages
 from .packages import Change, Package
@@ -26,6 +28,8 @@ _ENVIRONMENT = {
     "UCF_FORCE_CONFFOLD": "1",
 }
 _COMPLAINT = re.compile(r"^(?:E: |dpkg: error|W: Failed)")
+_LOCK = "/var/lib/dpkg/lock-frontend"
+_DPKG_SECONDS = 900
 _LISTS = "/var/lib/apt/lists"
 
 
@@ -89,7 +93,7 @@ class Apt:
             except CommandFailed:
                 missing.append(name)
         if missing:
-            process.require("dpkg-repack")
+            _repacker()
             _run(["dpkg-repack", *missing], cwd=directory)
         return archives(directory)
 
@@ -103,6 +107,7 @@ class Apt:
 
     def put_back(self, paths: Sequence[str], added: Sequence[str]) -> None:
         """Have the versions before again, whatever state dpkg is in, and remove what was new. Needs no network."""
+        _await_dpkg()
         options = ["--force-confold", "--force-confdef", "--force-downgrade", "--force-hold"]
         try:
             _run(["dpkg", *options, "--install", *paths])
@@ -146,6 +151,32 @@ class Apt:
 def archives(directory: str) -> list[str]:
     """The package files in a directory."""
     return sorted(glob.glob(os.path.join(directory, "*.deb")))
+
+
+def _await_dpkg() -> None:
+    """Wait for what a run that was killed may have left behind: dpkg goes on to its end."""
+    deadline = time.monotonic() + _DPKG_SECONDS
+    with open(_LOCK, "w", encoding="ascii") as stream:
+        while True:
+            try:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise PatchFailed("another program has used dpkg for too long", where=_LOCK) from None
+                time.sleep(1)
+            else:
+                fcntl.lockf(stream, fcntl.LOCK_UN)
+                return
+
+
+def _repacker() -> None:
+    try:
+        process.require("dpkg-repack")
+    except NotInstalled:
+        raise NotInstalled(
+            "an installed version can be downloaded no more, and dpkg-repack is not there to pack it",
+            remedy="Install the package dpkg-repack: without the version before there is no way back",
+        ) from None
 
 
 def _check_policy(text: str) -> None:
