@@ -11,7 +11,8 @@ description:
   - Puts the answers of all hosts together and writes them as JSON, CSV, self-contained HTML, SARIF 2.1.0 and JUnit XML,
     compared with the report before. Runs on the control host and reaches no other.
   - With O(deploy) it also returns the order in which these hosts are to be patched.
-  - With O(outcomes) it writes how a roll-out ended instead.
+  - With O(scans) it writes the report of a vulnerability scan instead, with O(upgrades) that of a check for a major
+    upgrade, with O(outcomes) how a roll-out ended.
 version_added: "0.1.0"
 author:
   - Holdfast contributors
@@ -41,6 +42,16 @@ options:
     description: How many hosts without a pair are patched side by side.
     type: int
     default: 1
+  scans:
+    description: >-
+      Answers of M(db_scan_info) by host, with C(lynis) and C(nmap), and the ports that are C(expected) and those of
+      C(databases).
+    type: dict
+    default: {}
+  upgrades:
+    description: Results of M(db_upgrade_info) by host, also ones that failed.
+    type: dict
+    default: {}
   outcomes:
     description: How each host of a roll-out ended, in their order, with C(host), C(outcome) and C(message).
     type: list
@@ -111,6 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.holdfast import reports
 from ansible.module_utils.holdfast.engines.catalog import ENGINES
 from ansible.module_utils.holdfast.errors import HoldfastError
+from ansible.module_utils.holdfast.files import File
 from ansible.module_utils.holdfast.pairs import find_pairs
 from ansible.module_utils.holdfast.patches import publish, rollout
 from ansible.module_utils.holdfast.patches.rollout import Rollout
@@ -123,6 +135,8 @@ ARGUMENTS = {
     "addresses": {"type": "dict", "default": {}},
     "deploy": {"type": "list", "elements": "str", "default": []},
     "at_a_time": {"type": "int", "default": 1},
+    "scans": {"type": "dict", "default": {}},
+    "upgrades": {"type": "dict", "default": {}},
     "outcomes": {"type": "list", "elements": "dict", "default": []},
 }
 
@@ -131,17 +145,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    said: dict[str, Any] = {}
-    notes: list[str] = []
     try:
-        if params["outcomes"]:
-            files = publish.ended(params["outcomes"], params["directory"], utcnow())
-        else:
-            order = _order(params)
-            made = publish.due(params["answers"], params["directory"], utcnow())
-            files, notes = made.files, [*made.notes, *order.notes]
-            said = {"counts": made.counts, "order": order.hosts, "batches": order.batches}
-            said.update(mates=order.mates, plan=order.plan)
+        files, notes, said = _make(params)
         if not module.check_mode:
             reports.save(files)
     except HoldfastError as error:
@@ -149,6 +154,20 @@ def main() -> None:
     for note in notes:
         module.warn(note)
     module.exit_json(changed=True, files=[file.path for file in files], notes=notes, **said)
+
+
+def _make(params: dict[str, Any]) -> tuple[list[File], list[str], dict[str, Any]]:
+    now, directory = utcnow(), params["directory"]
+    if params["outcomes"]:
+        return publish.ended(params["outcomes"], directory, now), [], {}
+    if params["scans"] or params["upgrades"]:
+        make = publish.scanned if params["scans"] else publish.upgrades
+        made = make(params["scans"] or params["upgrades"], directory, now)
+        return made.files, made.notes, {"counts": made.counts}
+    order = _order(params)
+    made = publish.due(params["answers"], directory, now)
+    said = {"counts": made.counts, "order": order.hosts, "batches": order.batches}
+    return made.files, [*made.notes, *order.notes], {**said, "mates": order.mates, "plan": order.plan}
 
 
 def _order(params: dict[str, Any]) -> Rollout:

@@ -12,12 +12,14 @@ from .audit import Auditor
 from .base import Engine
 from .patching import Maintained
 from .replication import Peer, Replication
+from .upgrading import Upgradable
 
 MakeEngine = Callable[[Instance], Engine]
 MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
 MakeAuditor = Callable[[Any], Auditor]  # of an engine
 MakeMaintained = Callable[[Instance], Maintained]
+MakeUpgradable = Callable[[Instance], Upgradable]
 
 
 class Adapters(NamedTuple):
@@ -43,7 +45,7 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], _PATCHING[name]):
+    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], *_PATCHING[name]):
         adapter()
 
 
@@ -65,7 +67,14 @@ def maintained(instance: Instance) -> Maintained:
     """An instance whose server is stopped and started around new packages. Raises Unsupported without an adapter."""
     if instance.engine not in _PATCHING:
         raise Unsupported(instance.engine, "patching", "this engine has no adapter for it yet")
-    return _PATCHING[instance.engine]()(instance)
+    return _PATCHING[instance.engine][0]()(instance)
+
+
+def upgradable(instance: Instance) -> Upgradable:
+    """An instance of which somebody plans a major upgrade. Raises Unsupported without an adapter."""
+    if instance.engine not in _PATCHING:
+        raise Unsupported(instance.engine, "the check before a major upgrade", "this engine has no adapter for it yet")
+    return _PATCHING[instance.engine][1]()(instance)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -143,10 +152,25 @@ def _mariadb_patching() -> MakeMaintained:
     return MariaDBPatching
 
 
+def _postgresql_upgrade() -> MakeUpgradable:
+    from ._postgresql_upgrade import PostgreSQLUpgrade
+
+    return PostgreSQLUpgrade
+
+
+def _mariadb_upgrade() -> MakeUpgradable:
+    from ._mariadb_upgrade import MariaDBUpgrade
+
+    return MariaDBUpgrade
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
 }
 _REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}
 _AUDITORS = {"postgresql": _postgresql_auditor, "mariadb": _mariadb_auditor}
-_PATCHING = {"postgresql": _postgresql_patching, "mariadb": _mariadb_patching}
+_PATCHING: dict[str, tuple[Callable[[], MakeMaintained], Callable[[], MakeUpgradable]]] = {
+    "postgresql": (_postgresql_patching, _postgresql_upgrade),
+    "mariadb": (_mariadb_patching, _mariadb_upgrade),
+}

@@ -103,3 +103,82 @@ DUE = {
         ),
     )
 }
+_LYNIS = "lynis audit system"
+_NMAP = "nmap with ssl-cert and ssl-enum-ciphers, from another host"
+SCAN = {
+    check.id: check
+    for check in (
+        _check(
+            "VS01",
+            "Warning of Lynis",
+            Severity.MEDIUM,
+            "Lynis warns of what makes the host easier to break into.",
+            "Do what the warning says, or write down why not.",
+            _LYNIS,
+            ("2.2.1", "11.3.1"),
+        ),
+        _check(
+            "VS02",
+            "Suggestion of Lynis",
+            Severity.LOW,
+            "A hardening that the host does not have.",
+            "Weigh it; not every suggestion fits a database host.",
+            _LYNIS,
+            ("2.2.1",),
+        ),
+        _check(
+            "VS03",
+            "Open port that nobody expects",
+            Severity.MEDIUM,
+            "What listens can be attacked, and nobody looks after what nobody knows.",
+            "Close it, or name it in vulnerability_scan_expected_ports.",
+            _NMAP,
+            ("1.2.5", "2.2.4"),
+        ),
+        _check(
+            "VS04",
+            "Version of TLS that is broken",
+            Severity.HIGH,
+            "Versions before 1.2 have attacks that work.",
+            "Raise the lowest version that the server offers.",
+            _NMAP,
+            ("4.2.1",),
+        ),
+        _check(
+            "VS05",
+            "Weak cipher",
+            Severity.MEDIUM,
+            "A session that picks it can be read.",
+            "Take it out of the ciphers of the server.",
+            _NMAP,
+            ("4.2.1",),
+        ),
+        _check(
+            "VS06",
+            "Certificate that has ended, or soon will",
+            Severity.MEDIUM,
+            "Clients that check it are locked out, and the others learn not to check.",
+            "Renew it.",
+            _NMAP,
+            ("4.2.1",),
+        ),
+        _check(
+            "VS07",
+            "Certificate that is too weak",
+            Severity.MEDIUM,
+            "Whoever can forge it can stand in for the server.",
+            "Renew it with a key of 2048 bits of RSA at least, signed with SHA-256 or better.",
+            _NMAP,
+            ("4.2.1",),
+        ),
+        _check(
+            "VS08",
+            "Database that offers no TLS to the network",
+            Severity.HIGH,
+            "Passwords and data go over the network as they are.",
+            "Give the server a certificate and have it ask for TLS.",
+            _NMAP,
+            ("4.2.1",),
+        ),
+    )
+}

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 from .. import reports
 from ..audit import exchange
+from ..engines.catalog import ENGINES
 from ..files import File, read
 from ..units import format_instant
-from . import fleet, report
+from . import fleet, report, scan, upgrade
 from .findings import results
 
 NAME = "patches"
+SCAN = "vulnerability-scan"
+UPGRADE = "upgrade-check"
 
 
 class Made(NamedTuple):
@@ -42,6 +45,41 @@ def due(answers: Mapping[str, Mapping[str, Any]], directory: str, now: datetime)
     return write(NAME, "Patches", entries, directory, now, {"due": dues}, dues)
 
 
+def scanned(answers: Mapping[str, Mapping[str, Any]], directory: str, now: datetime) -> Made:
+    """The report of a vulnerability scan, by host; each with its ``instances`` and the ports that are ``expected``."""
+    previous = last(directory, SCAN)
+    entries = [
+        fleet.entry(host, "host", "", scan.results(_with_ports(answer), now), fleet.before(previous, host), now)
+        for host, answer in sorted(answers.items())
+    ]
+    return write(SCAN, "Vulnerability scan", entries, directory, now, {"scans": answers})
+
+
+def upgrades(answers: Mapping[str, Mapping[str, Any]], directory: str, now: datetime) -> Made:
+    """The report of the checks before a major upgrade. ``answers`` are the results of db_upgrade_info by host."""
+    previous, entries, plain = last(directory, UPGRADE), [], []
+    for host, answer in sorted(answers.items()):
+        if "surveys" not in answer:
+            entries.append(fleet.silent(host, "host", answer))
+        for item in answer.get("surveys", ()):
+            if "results" in item:
+                about = f"{item['version']}, to become {item['target']}"
+                found = upgrade.results(item["results"])
+                before = fleet.before(previous, item["instance"])
+                entry = fleet.entry(item["instance"], item["engine"], about, found, before, now)
+                entries.append(dict(entry, host=host))
+                plain.append({name: item[name] for name in ("instance", "engine", "version", "target", "facts")})
+            elif "error" in item:
+                entries.append(dict(fleet.silent(item["instance"], item["engine"], {"msg": item["error"]}), host=host))
+    return write(UPGRADE, "Check before a major upgrade", entries, directory, now, {"surveys": plain})
+
+
+def _with_ports(answer: Mapping[str, Any]) -> dict[str, Any]:
+    ports = {name: facts.port for name, facts in ENGINES.items()}
+    databases = [int(item.get("port") or ports.get(item.get("engine"), 0)) for item in answer["instances"]]
+    return {**answer, "databases": databases, "expected": [*map(int, answer["expected"]), *databases]}
+
+
 def write(
     name: str,
     title: str,
@@ -56,6 +94,7 @@ def write(
     document = report.page(title, entries, made, f"{name}.csv")
     if dues is not None:
         report.due(document, dues, now.date())
+    report.surveys(document, more.get("surveys", ()))
     plain = {"made": made, "counts": counts, "hosts": entries, **more}
 
     def at(suffix: str) -> str:

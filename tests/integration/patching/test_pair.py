@@ -88,7 +88,7 @@ def test_a_pair_is_patched_without_a_loss(pairs: list[Pair]) -> None:
         until(lambda pair=pair, before=before: len(acknowledged(pair.second)) > before + 5)
     stop_writing(*members)
     assert [item["outcome"] for item in rollout()] == ["patched"] * 3
-    assert [item["host"] for item in rollout()][0] == "dr1"
+    assert next(item["host"] for item in rollout()) == "dr1"
     for pair in pairs:
         assert pair.primary() == pair.second, "the old primary was patched while it was the primary"
         until(lambda pair=pair: streams(pair.first))
