@@ -247,7 +247,7 @@ def _result(outcome: Outcome, records: list[dict[str, Any]]) -> dict[str, Any]:
         **outcome.fields(),
         "changed": outcome.changed,
         "restarts": outcome.restarts,
-        "reboot": tools.reboot_wanted(),
+        "reboot": tools.reboot_reason(),
         "records": records,
         "diff": {"before_header": "packages", "after_header": "packages", **lines} if outcome.changes else [],
     }

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
     "APT_LISTCHANGES_FRONTEND": "none",
     "UCF_FORCE_CONFFOLD": "1",
 }
-_COMPLAINT = re.compile(r"^(?:E: |dpkg: error|W: Failed)")
+_COMPLAINT = re.compile(r"^(?:E: |dpkg: error|W: Failed| installed .* returned)")
 _LOCK = "/var/lib/dpkg/lock-frontend"
 _DPKG_SECONDS = 900
 _LISTS = "/var/lib/apt/lists"
@@ -203,7 +203,7 @@ def _run(argv: Sequence[str], cwd: str = "/") -> str:
     done = _start(argv, cwd)
     if done.returncode != 0:
         said = [line for line in (done.stderr + done.stdout).splitlines() if _COMPLAINT.match(line)]
-        words = process.last_words("\n".join(said) or done.stderr or done.stdout)
+        words = process.last_words("\n".join(said) or done.stderr or done.stdout, 4)
         raise CommandFailed(f"{os.path.basename(argv[0])} exited with {done.returncode}: {words}")
     return done.stdout
 

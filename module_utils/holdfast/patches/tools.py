@@ -90,6 +90,12 @@ def reboot_wanted() -> str:
     return f"asked for by {', '.join(dict.fromkeys(names))}" if names else "a package asked for it"
 
 
+def reboot_reason() -> str:
+    """Why this host should be rebooted, by its packages or by needrestart, if that is there; empty for nothing."""
+    kernel = asked(restarts)["value"] or {}
+    return reboot_wanted() or str(kernel.get("kernel", ""))
+
+
 def system() -> dict[str, str]:
     """The operating system, and the kernel that runs."""
     pairs = (line.partition("=") for line in (read("/etc/os-release") or "").splitlines())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.fleet import ROOT, Database, Fleet, playbook, together, until
-from tests.integration.patching.packages import age, untouched
+from tests.integration.patching.packages import age, names, untouched
 from tests.integration.sites.conftest import acknowledged, insert, start_writing, stop_writing, tokens
 
 TABLE = "sites_written"
@@ -108,6 +108,8 @@ def aged(fleet: Fleet) -> dict[str, tuple[str, str]]:
 def _as_found(fleet: Fleet) -> Iterator[None]:
     """No timer starts a job meanwhile; afterwards the hosts are as they were, with newer packages at most."""
     databases = [fleet[name] for name in ("orders", "shop")]
+    hosts = list(fleet.hosts.values())
+    before = together(names, *hosts)
     together(lambda database: database.run("systemctl stop 'holdfast-*.timer'"), *databases)
     for database in databases:
         make_table(database)
@@ -116,7 +118,7 @@ def _as_found(fleet: Fleet) -> Iterator[None]:
     for database in databases:
         database.sql(f"DROP TABLE IF EXISTS {TABLE}", database.name)
         database.run(start)
-    together(untouched, *{database.hostname: database.host for database in databases}.values())
+    together(lambda item: untouched(*item), *zip(hosts, before, strict=True))
 
 
 def rollout() -> list[dict[str, Any]]:

@@ -89,10 +89,15 @@ def age(host: Host, package: str) -> tuple[str, str]:
     return older, newer
 
 
-def untouched(host: Host) -> None:
-    """No hold, no repository and no file of these tests is left."""
-    host.check_output(
-        "apt-mark showhold | xargs -r apt-mark unhold >/dev/null;"
-        f"rm -rf {DIRECTORY} {LIST} /var/lib/holdfast/patching /usr/sbin/policy-rc.d;"
-        f"{APT} purge dpkg-repack libdpkg-perl debsecan >/dev/null 2>&1; apt-get -qq update"
-    )
+def names(host: Host) -> set[str]:
+    """Every installed package."""
+    return set(host.check_output("dpkg-query -W -f '${Package}\n'").split())
+
+
+def untouched(host: Host, before: set[str]) -> None:
+    """No hold, no repository, no package and no file of these tests is left."""
+    host.check_output("apt-mark showhold | xargs -r apt-mark unhold >/dev/null")
+    host.check_output(f"rm -rf {DIRECTORY} {LIST} /var/lib/holdfast/patching /usr/sbin/policy-rc.d; apt-get -qq update")
+    added = " ".join(sorted(names(host) - before))
+    if added:
+        host.check_output(f"{APT} purge {added}")

@@ -5,13 +5,9 @@ Debian 13 has one version of these servers, so what is newer was packed anew fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.integration.fleet import Database, together, until
 from tests.integration.patching.conftest import LIMITS, rollout
-from tests.integration.patching.packages import broken_program, repack, untouched, version, withdraw
+from tests.integration.patching.packages import broken_program, repack, version, withdraw
 from tests.integration.sites.conftest import (
     Pair,
     acknowledged,
@@ -39,13 +35,6 @@ def _patch(*args: str, code: int = 0) -> str:
 
 def _package(database: Database) -> str:
     return "postgresql-17" if database.is_postgresql else "mariadb-server-core"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _clean(pairs: list[Pair]) -> Iterator[None]:
-    hosts = {member.hostname: member.host for pair in pairs for member in pair.members}
-    yield
-    together(untouched, *hosts.values())
 
 
 def test_a_replica_that_does_not_come_back_ends_the_roll_out(pairs: list[Pair]) -> None:

@@ -21,7 +21,7 @@ def asked(monkeypatch):
         return found["outcome"], [{"instance": "orders"}]
 
     monkeypatch.setattr(db_patch, "patch_host", patch_host)
-    monkeypatch.setattr(db_patch.tools, "reboot_wanted", lambda: "a kernel")
+    monkeypatch.setattr(db_patch.tools, "reboot_reason", lambda: "a kernel")
     return found
 
 
