@@ -20,11 +20,15 @@ from .postgresql import PostgreSQL
 _TOOLS = ("pgbackrest", "postgresql-common", "postgresql-client-common", "python3-psycopg2", "restic")
 _OTHERS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
 _LONG = f"""
-    SELECT format('process %s of %s in %s, open since %s (%s)', pid, usename, datname,
+    SELECT format('process %%s of %%s in %%s, open since %%s (%%s)', pid, usename, datname,
                   to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'), state)
       FROM pg_stat_activity WHERE {_OTHERS} AND now() - xact_start > %s * interval '1 second' ORDER BY xact_start
 """  # noqa: S608
-_END_IDLE = f"SELECT count(*) FROM pg_stat_activity WHERE {_OTHERS} AND state = 'idle' AND pg_terminate_backend(pid)"  # noqa: S608
+# Found first and ended then: in one condition the server may end a session, this one too, before it asks what it is.
+_END_IDLE = f"""
+    WITH idle AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE {_OTHERS} AND state = 'idle')
+    SELECT count(*) FROM idle WHERE pg_terminate_backend(pid)
+"""  # noqa: S608
 _LEFT = f"SELECT count(*) FROM pg_stat_activity WHERE {_OTHERS}"  # noqa: S608
 _POLL_SECONDS = 0.1
 

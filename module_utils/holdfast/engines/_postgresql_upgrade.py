@@ -34,7 +34,7 @@ _TYPES = (
     "regprocedure",
 )
 _COLUMNS = """
-    SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname), t.typname
+    SELECT format('%%I.%%I.%%I', n.nspname, c.relname, a.attname), t.typname
       FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_type t ON t.oid = a.atttypid
      WHERE c.relkind IN ('r', 'm', 'i') AND NOT a.attisdropped AND c.oid >= 16384
@@ -178,7 +178,7 @@ class PostgreSQLUpgrade:
 
     def _passwords(self, check: Check, _target: str) -> Iterator[Finding]:
         with session(self.engine, "postgres") as own:
-            for name in own.names("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%%' ORDER BY 1"):
+            for name in own.names("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY 1"):
                 yield Finding(check.id, name, "has a password that is stored as MD5", check.severity, account=name)
 
     def _own(self) -> int:
