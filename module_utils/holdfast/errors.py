@@ -180,6 +180,18 @@ class Interrupted(HoldfastError):
 STOPS = (TimeLimitExceeded, WindowClosed, Interrupted)
 
 
+class PackagesUnavailable(HoldfastError):
+    """The package repositories of the host do not answer, or lack what they announced."""
+
+    code = "packages-unavailable"
+
+
+class PatchFailed(HoldfastError):
+    """New packages could not be installed, or the server does not work with them; the text says how it is left."""
+
+    code = "patch-failed"
+
+
 class CommandFailed(HoldfastError):
     """An external command failed for a reason no other class names."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from . import continuity, inventory_windows, recovery_order
+from . import continuity, inventory_patches, inventory_windows, recovery_order
 from .audit import policy, policy_read
 from .config import STATE
 from .engines.catalog import ENGINES, supported
@@ -28,6 +28,7 @@ VARIABLES = (
     "db_repositories",
     "backup_scheduler",
     inventory_windows.VARIABLE,
+    inventory_patches.VARIABLE,
     policy.VARIABLE,
     logs.VARIABLE,
     *continuity.VARIABLES,
@@ -86,11 +87,8 @@ def check(hosts: HostVars, locate: Locate | None = None) -> list[Problem]:
         continuity.note_dependencies(variables, needs, circle, checker)
         if variables.get(policy.VARIABLE) is not None:
             policy_read.read_policy(variables[policy.VARIABLE], checker, needs)
-        problems.add(
-            host,
-            variables,
-            [*checker.issues, *replica_issues(hosts, host), *inventory_windows.scope_issues(hosts, host)],
-        )
+        issues = [*checker.issues, *replica_issues(hosts, host), *inventory_windows.scope_issues(hosts, host)]
+        problems.add(host, variables, [*issues, *inventory_patches.patch_issues(hosts, host)])
     if hosts and not any("db_instances" in variables for variables in hosts.values()):
         problems.found.add(
             Problem("", 0, "all hosts", "db_instances", "", "is missing: no host of the inventory has instances")

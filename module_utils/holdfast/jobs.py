@@ -47,6 +47,7 @@ TIME_LIMITS: Mapping[Job, timedelta] = {
     Job.ACCESS_AUDIT: timedelta(hours=1),
     Job.ACCESS_CHANGE: timedelta(minutes=30),
     Job.LOG_CHANGE: timedelta(minutes=30),
+    Job.PATCH: timedelta(hours=4),
 }
 SCHEDULED_WAIT = timedelta(hours=1)  # for the lock: the hourly incremental meets the daily full every day
 RETRY_DELAYS = (5.0, 30.0)  # seconds before the second and the third attempt

@@ -30,7 +30,8 @@ class Job(str, Enum):
     ``archive`` puts a full backup into the archive repository, ``log`` saves the log up to now and writes the
     heartbeat marker, ``restore`` puts an instance back and ``rescue`` a part of one, ``replication``
     makes it a primary or a replica, ``access_audit`` reads who can do what and ``access_change`` changes that,
-    ``log_change`` sets up how logs are kept, purges them or frees disk, the rest are what their names say.
+    ``log_change`` sets up how logs are kept, purges them or frees disk,
+    ``patch`` brings the packages of its server to their newest version, the rest are what their names say.
     """
 
     FULL = "full"
@@ -48,13 +49,14 @@ class Job(str, Enum):
     ACCESS_AUDIT = "access_audit"
     ACCESS_CHANGE = "access_change"
     LOG_CHANGE = "log_change"
+    PATCH = "patch"
 
     def __str__(self) -> str:
         return self.value
 
 
 # A person decides on these; no schedule may.
-ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_CHANGE, Job.LOG_CHANGE})
+ON_REQUEST = frozenset({Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.ACCESS_CHANGE, Job.LOG_CHANGE, Job.PATCH})
 # What a schedule has besides backups.
 UPKEEP = (Job.VERIFY, Job.EXPIRE, Job.RESTORE_TEST, Job.ACCESS_AUDIT)
 

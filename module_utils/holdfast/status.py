@@ -17,9 +17,8 @@ from .records import Record, Records
 from .units import format_bytes, format_duration, format_instant, utcnow
 
 SEVERITIES = ("ok", "warning", "critical")
-_HARMLESS = tuple(
-    map(str, (Job.EXPIRE, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE, Job.LOG_CHANGE))
-)  # failed, no data is lost
+# Failed, they put no data at risk today.
+_HARMLESS = tuple(map(str, (Job.EXPIRE, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE, Job.LOG_CHANGE, Job.PATCH)))
 _PHYSICAL = (BackupType.FULL, BackupType.DIFFERENTIAL, BackupType.INCREMENTAL)
 
 

@@ -185,6 +185,7 @@ _OUTCOMES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "access_change": lambda record: (
         "; ".join(step["what"] for step in record["access_change"]["steps"]) or "nothing to change"
     ),
+    "patch": lambda record: f"{record['patch']['outcome']}, {len(record['patch']['packages'])} packages",
     "expired": lambda record: f"{sum(map(len, record['expired'].values()))} backups removed",
     "verified": lambda record: f"{sum(len(entry['intact']) for entry in record['verified'].values())} backups intact",
 }

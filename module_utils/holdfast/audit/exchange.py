@@ -69,8 +69,11 @@ def _checks(entry: Entry) -> dict[str, Entry]:
     return {check["id"]: check for check in entry.get("checks", ())}
 
 
-def sarif(entries: Sequence[Entry], name: str = "access-audit") -> dict[str, Any]:
-    """The audit as SARIF. A finding that an exception covers is suppressed, one that was fixed is absent."""
+def sarif(entries: Sequence[Entry], report: str = "access-audit") -> dict[str, Any]:
+    """The audit, or another report of such findings, as SARIF.
+
+    A finding that an exception covers is suppressed, one that was fixed is absent.
+    """
     rules: dict[str, Entry] = {}
     for entry in entries:
         rules.update(_checks(entry))
@@ -94,7 +97,7 @@ def sarif(entries: Sequence[Entry], name: str = "access-audit") -> dict[str, Any
                         "rules": [_rule(rules[id_]) for id_ in sorted(rules)],
                     }
                 },
-                "automationDetails": {"id": f"holdfast/{name}/"},
+                "automationDetails": {"id": f"holdfast/{report}/"},
                 "invocations": [{"executionSuccessful": not notes, "toolExecutionNotifications": notes}],
                 "columnKind": "unicodeCodePoints",
                 "results": results,
@@ -161,13 +164,13 @@ def _notifications(entry: Entry) -> list[dict[str, Any]]:
     return found
 
 
-def junit(entries: Sequence[Entry], title: str = "Holdfast access audit") -> str:
-    """The audit as JUnit XML: an instance is a suite and a check a case."""
+def junit(entries: Sequence[Entry], title: str = "access audit") -> str:
+    """The audit, or another report of such findings, as JUnit XML: an instance is a suite and a check a case."""
     suites = [_suite(entry) for entry in entries]
     totals = {name: sum(suite[1][name] for suite in suites) for name in ("tests", "failures", "errors", "skipped")}
     head = " ".join(f'{name}="{value}"' for name, value in totals.items())
     body = "\n".join(text for text, _ in suites)
-    suites_xml = f"<testsuites name={_attribute(title)} {head}>\n{body}\n</testsuites>"
+    suites_xml = f"<testsuites name={_attribute(f'Holdfast {title}')} {head}>\n{body}\n</testsuites>"
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{suites_xml}\n'
 
 

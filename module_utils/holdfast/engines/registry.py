@@ -11,13 +11,17 @@ from . import catalog
 from .audit import Auditor
 from .base import Engine
 from .logs import LogKeeper
+from .patching import Maintained
 from .replication import Peer, Replication
+from .upgrading import Upgradable
 
 MakeEngine = Callable[[Instance], Engine]
 MakeMember = Callable[[Instance, Peer, Any], Replication]
 MakeTool = Callable[[Instance, Any], Tool]  # of an instance and its engine
 MakeAuditor = Callable[[Any], Auditor]  # of an engine
 MakeLogKeeper = Callable[[Any], LogKeeper]  # of an engine
+MakeMaintained = Callable[[Instance], Maintained]
+MakeUpgradable = Callable[[Instance], Upgradable]
 
 
 class Adapters(NamedTuple):
@@ -43,7 +47,7 @@ def adapters(name: str) -> Adapters:
 
 def load(name: str) -> None:
     """Import every adapter of an engine. Raises Unsupported for one that has none."""
-    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], _LOG_KEEPERS[name]):
+    for adapter in (*adapters(name), _REPLICATION[name], _AUDITORS[name], _LOG_KEEPERS[name], *_PATCHING[name]):
         adapter()
 
 
@@ -66,6 +70,20 @@ def log_keeper(engine: Engine) -> LogKeeper:
     if engine.name not in _LOG_KEEPERS:
         raise Unsupported(engine.name, "log management", "this engine has no adapter for it yet")
     return _LOG_KEEPERS[engine.name]()(engine)
+
+
+def maintained(instance: Instance) -> Maintained:
+    """An instance whose server is stopped and started around new packages. Raises Unsupported without an adapter."""
+    if instance.engine not in _PATCHING:
+        raise Unsupported(instance.engine, "patching", "this engine has no adapter for it yet")
+    return _PATCHING[instance.engine][0]()(instance)
+
+
+def upgradable(instance: Instance) -> Upgradable:
+    """An instance of which somebody plans a major upgrade. Raises Unsupported without an adapter."""
+    if instance.engine not in _PATCHING:
+        raise Unsupported(instance.engine, "the check before a major upgrade", "this engine has no adapter for it yet")
+    return _PATCHING[instance.engine][1]()(instance)
 
 
 # The imports are static, so that Ansible ships the adapters to a host, and local, so that a job loads only its own.
@@ -143,6 +161,30 @@ def _mariadb_log_keeper() -> MakeLogKeeper:
     return MariaDBLogs
 
 
+def _postgresql_patching() -> MakeMaintained:
+    from ._postgresql_patching import PostgreSQLPatching
+
+    return PostgreSQLPatching
+
+
+def _mariadb_patching() -> MakeMaintained:
+    from ._mariadb_patching import MariaDBPatching
+
+    return MariaDBPatching
+
+
+def _postgresql_upgrade() -> MakeUpgradable:
+    from ._postgresql_upgrade import PostgreSQLUpgrade
+
+    return PostgreSQLUpgrade
+
+
+def _mariadb_upgrade() -> MakeUpgradable:
+    from ._mariadb_upgrade import MariaDBUpgrade
+
+    return MariaDBUpgrade
+
+
 _ADAPTERS = {
     "postgresql": Adapters(_postgresql, _pgbackrest, _pg_dump),
     "mariadb": Adapters(_mariadb, _mariadb_backup, _mariadb_dump),
@@ -150,3 +192,7 @@ _ADAPTERS = {
 _REPLICATION = {"postgresql": _postgresql_pair, "mariadb": _mariadb_pair}
 _AUDITORS = {"postgresql": _postgresql_auditor, "mariadb": _mariadb_auditor}
 _LOG_KEEPERS = {"postgresql": _postgresql_log_keeper, "mariadb": _mariadb_log_keeper}
+_PATCHING: dict[str, tuple[Callable[[], MakeMaintained], Callable[[], MakeUpgradable]]] = {
+    "postgresql": (_postgresql_patching, _postgresql_upgrade),
+    "mariadb": (_mariadb_patching, _mariadb_upgrade),
+}

@@ -117,7 +117,7 @@ def make(answers: Mapping[str, Mapping[str, Any]], directory: str) -> tuple[list
         text(f"{NAME}.json", json.dumps(data, sort_keys=True, ensure_ascii=False) + "\n"),
         text(f"{NAME}-findings.csv", exchange.findings_csv(known)),
         text(f"{NAME}.sarif", json.dumps(exchange.sarif(entries, NAME), sort_keys=True, ensure_ascii=False) + "\n"),
-        text(f"{NAME}.junit.xml", exchange.junit(entries, "Holdfast logs")),
+        text(f"{NAME}.junit.xml", exchange.junit(entries, "logs")),
     ]
     notes = [f"{entry['instance']}: {entry['error']}" for entry in entries if "checks" not in entry]
     worst = (str(Severity.CRITICAL), str(Severity.HIGH))
