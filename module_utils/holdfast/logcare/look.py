@@ -57,7 +57,7 @@ def _entry(told: Told, settings: Settings, *, remember: bool) -> dict[str, Any]:
     before = read_json(path) if os.access(path, os.R_OK) else None
     before = before if before and before.get("format") == FORMAT else None
     snapshot["difference"]["since"] = before["started"] if before else None
-    date_findings(snapshot, before)
+    date_findings(snapshot, before, before)
     snapshot["finished"] = format_instant(utcnow())
     if remember:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
