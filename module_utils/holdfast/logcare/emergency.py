@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config import LOGS
@@ -139,7 +139,8 @@ class _On:
         self._data = [os.path.realpath(path) for path in data]
 
     def all(self, candidates: Iterable[Candidate]) -> list[Candidate]:
-        return [item for item in candidates if item.size and all(map(self._may_go, item.paths))]
+        found = [item for item in candidates if item.size and all(map(self._may_go, item.paths))]
+        return [replace(item, paths=tuple(map(_resolved, item.paths))) for item in found]
 
     def _may_go(self, path: str) -> bool:
         with suppress(OSError):
@@ -193,7 +194,7 @@ def _temporary() -> Iterator[Candidate]:
         for path in _below(directory):
             with suppress(OSError):
                 status = os.lstat(path)
-                if max(status.st_mtime, status.st_atime, status.st_ctime) < oldest:
+                if _inside(path, directory) and max(status.st_mtime, status.st_atime, status.st_ctime) < oldest:
                     yield Candidate(path, (path,), _allocated(path))
 
 
@@ -211,7 +212,8 @@ def _leftovers(asked: Sequence[Told]) -> Iterator[Candidate]:
     for told in asked:
         for name in ("scratch", "tmp"):
             for path in sorted(glob.glob(os.path.join(glob.escape(told.instance.state_directory), name, "*"))):
-                yield Candidate(path, (path,), _tree(path))
+                if _inside(path, told.instance.state_directory):
+                    yield Candidate(path, (path,), _tree(path))
 
 
 def _locks(asked: Sequence[Told]) -> list[str]:
@@ -281,13 +283,42 @@ def _locked(path: str, locks: ExitStack, step: Step) -> bool:
 
 
 def _remove(path: str, step: Step) -> None:
+    """Remove what is at that place. Who may write to a directory above cannot have something else removed by a link."""
+    directory, name = os.path.split(path)
     try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        descriptor = _open(directory)
+        try:
+            held = f"/proc/self/fd/{descriptor}/{name}"
+            if os.path.isdir(held) and not os.path.islink(held):
+                shutil.rmtree(held)
+            else:
+                os.unlink(name, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         step.notes.append(f"{path} cannot be removed: {error.strerror}")
+
+
+def _open(directory: str) -> int:
+    """A descriptor of a directory that was reached without a link. Raises OSError."""
+    descriptor = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    for part in filter(None, directory.split("/")):
+        above = descriptor
+        try:
+            descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+        finally:
+            os.close(above)
+    return descriptor
+
+
+def _resolved(path: str) -> str:
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def _inside(path: str, directory: str) -> bool:
+    """Whether it is below a directory in which others than root may make links, also with all of them resolved."""
+    return _resolved(path).startswith(os.path.realpath(directory) + "/")
 
 
 def _allocated(path: str) -> int:

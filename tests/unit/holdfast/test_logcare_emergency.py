@@ -185,3 +185,23 @@ def test_a_goal_is_a_share_of_the_file_system_or_bytes(tmp_path):
     assert goal(str(tmp_path), Share(percent=10)).wanted == total // 10
     assert goal(str(tmp_path), Share(bytes=5)).wanted == 5
     assert goal(str(tmp_path), Share(bytes=5)).reached
+
+
+def test_links_of_others_lead_to_nothing_that_is_removed(place):
+    precious = write(place / "elsewhere" / "precious", when=OLD)
+    state = place / "state"
+    state.mkdir()
+    (state / "scratch").symlink_to(precious.parent)
+    found = find(place)
+    assert paths(found["leftovers"]) == []
+
+    (state / "scratch").unlink()
+    write(state / "scratch" / "precious")
+    step = find(place)["leftovers"]
+    assert paths(step) == ["precious"]
+    (state / "scratch" / "precious").unlink()
+    (state / "scratch").rmdir()
+    (state / "scratch").symlink_to(precious.parent)
+    free([step], Goal(str(place), 1 << 62, 1 << 62, 0))
+    assert precious.exists()
+    assert "cannot be removed" in step.notes[0]
