@@ -140,12 +140,8 @@ def block(
     # A file that is renamed is reopened by its server; one that the server holds open is copied and emptied.
     lines.append(f"create 0640 {source.user} {source.group}" if source.reopen else "copytruncate")
     guarded = settings.append_only and source.also_audit and not spare
-    before = (
-        [f'if [ -e "{path}" ]; then chattr -a "{path}" 2>/dev/null || true; fi' for path in paths] if guarded else []
-    )
-    after = (
-        [f'if [ -e "{path}" ]; then chattr +a "{path}" 2>/dev/null || true; fi' for path in paths] if guarded else []
-    )
+    before = [f'if [ -e "{path}" ]; then chattr -a "{path}" || true; fi' for path in paths] if guarded else []
+    after = [f'if [ -e "{path}" ]; then chattr +a "{path}" || true; fi' for path in paths] if guarded else []
     if source.reopen or guarded:
         lines.append("sharedscripts")
     text = f"# {whose}: {source.kind}\n{quoted} {{\n" + "".join(f"    {line}\n" for line in lines)

@@ -97,7 +97,11 @@ def test_a_line_that_was_changed_on_the_host_is_found_with_its_place(fleet: Flee
     act(database, "deed_of_mallory")
     logs("--limit", limit, instances=name)
     path = _path(database)
-    database.run("chattr -a %s 2>/dev/null || true; sed -i 's/deed_of_mallory/nothing_at_all_/' %s", path, path)
+    # In place: an editor would put another file there, which is a gap.
+    rewrite = f"d = open('{path}', 'rb').read(); f = open('{path}', 'r+b')"
+    rewrite = f"{rewrite}; f.write(d.replace(b'deed_of_mallory', b'nothing_at_all_'))"
+    database.run("chattr -a %s; python3 -c %s", path, rewrite, code=None)
+    assert "deed_of_mallory" not in database.run("cat %s", path)
     act(database, "later")
     logs("--limit", limit, instances=name)
     texts = found(told()[name], "LG10")
