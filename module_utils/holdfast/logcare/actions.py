@@ -61,7 +61,7 @@ def purge_log(names: Sequence[str], options: Options, prepare: Prepare, *, chang
             changed = changed or record["result"] == "ok"
             failures += [summary(record)] if record["result"] != "ok" else []
         except Unsupported as error:
-            notes.append(f"{name}: not applicable: {error.reason}")
+            notes.append(f"{name}: {error.what}")
         except HoldfastError as error:
             failures.append(str(error) if name in error.where else f"{name}: {error}")
     texts = [f"{name}:\n{purge.describe(item)}" for name, item in purged.items()]
@@ -120,7 +120,7 @@ def gather(names: Sequence[str], options: Options, _prepare: Prepare, *, change:
             collected.append(_collected(name, directory, known))
             changes += [f"{name}: {chain.place_of(link)}" for link in made.links]
         except Unsupported as error:
-            notes.append(f"{name}: not applicable: {error.reason}")
+            notes.append(f"{name}: {error.what}")
         except HoldfastError as error:
             failures.append(str(error) if name in error.where else f"{name}: {error}")
     return _result(

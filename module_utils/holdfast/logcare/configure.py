@@ -245,8 +245,13 @@ def _append_only(made: Plan, told: Told, settings: Settings) -> None:
     try:
         if appendonly.is_set(source.path) == settings.append_only:
             return
+        # Without it the rotation could not open what is append-only, and the file would grow for ever.
+        process.require("chattr")
     except Unsupported as error:
         made.notes.append(f"{told.instance.name}: append-only is not applicable: {error.reason}")
+        return
+    except NotInstalled as error:
+        made.failures.append(NotInstalled(error.what, where=source.path, remedy="Install the package e2fsprogs"))
         return
 
     def put() -> None:

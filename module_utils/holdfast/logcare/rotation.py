@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ..engines.logs import LOGROTATE, Source
-from .settings import RUNNER, SERVER, Limits, Settings
+from .settings import AUDIT, RUNNER, SERVER, Limits, Settings
 
 DIRECTORY = "/etc/logrotate.d"
 MAIN = "/etc/logrotate.conf"
 OURS = f"{DIRECTORY}/holdfast-servers"
 SUFFIX = ".holdfast.disabled"  # logrotate passes over files that end in .disabled
+_SPOOL = "/var/spool/rsyslog"
 _SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
 _HEAD = "# Written by Holdfast; changes made here are lost.\n"
 _DAY = timedelta(days=1)
@@ -139,18 +140,34 @@ def block(
         lines.append(f"su {source.su}")
     # A file that is renamed is reopened by its server; one that the server holds open is copied and emptied.
     lines.append(f"create 0640 {source.user} {source.group}" if source.reopen else "copytruncate")
+    names = list(paths)
     guarded = settings.append_only and source.also_audit and not spare
-    before = (
-        [f'if [ -e "{path}" ]; then chattr -a "{path}" 2>/dev/null || true; fi' for path in paths] if guarded else []
-    )
-    after = (
-        [f'if [ -e "{path}" ]; then chattr +a "{path}" 2>/dev/null || true; fi' for path in paths] if guarded else []
-    )
-    if source.reopen or guarded:
+    before = [_if_there(path, f'chattr -a "{path}" || true') for path in names] if guarded else []
+    after = [_if_there(path, f'chattr +a "{path}" || true') for path in names] if guarded else []
+    if not source.reopen and not spare and settings.shipping and _kinds(source) & {*settings.shipping.kinds}:
+        after += _read_anew(names)
+    if source.reopen or before or after:
         lines.append("sharedscripts")
     text = f"# {whose}: {source.kind}\n{quoted} {{\n" + "".join(f"    {line}\n" for line in lines)
     text += _script("firstaction", before) + _script("postrotate", source.reopen) + _script("lastaction", after)
     return text + "}\n"
+
+
+def _kinds(source: Source) -> set[str]:
+    return {source.kind, AUDIT} if source.also_audit else {source.kind}
+
+
+def _if_there(path: str, command: str) -> str:
+    return f'if [ -e "{path}" ]; then {command}; fi'
+
+
+def _read_anew(paths: Sequence[str]) -> list[str]:
+    """Have rsyslog begin a file again that was emptied.
+
+    It notices by itself only if it has read of the file since it started; else it waits for the old length for ever.
+    """
+    forget = [f'rm -f "{_SPOOL}/imfile-state:$(stat -c %i "{path}")"*' for path in paths]
+    return ["systemctl stop syslog.socket rsyslog.service", *forget, "systemctl start rsyslog.service"]
 
 
 def limit_lines(limits: Limits) -> list[str]:

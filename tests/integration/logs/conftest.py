@@ -11,6 +11,7 @@ from tests.integration.fleet import Fleet, together
 from tests.integration.logs.run import REPORTS
 
 _CLEAN = """
+rm -f /etc/systemd/system/logrotate.timer.d/holdfast.conf
 rm -f /etc/logrotate.d/holdfast-servers /etc/rsyslog.d/40-holdfast.conf /etc/holdfast/logs.json
 rm -rf /var/lib/holdfast/.audit /var/lib/holdfast/.logs
 for file in /etc/logrotate.d/*.holdfast.disabled; do

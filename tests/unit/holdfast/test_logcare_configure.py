@@ -127,6 +127,29 @@ def test_shipping_that_is_no_longer_wanted_is_removed(machine):
     assert "systemctl restart rsyslog" in machine.commands
 
 
+def test_nothing_is_append_only_that_rotation_could_not_open(machine, tmp_path, monkeypatch):
+    path = tmp_path / "audit.log"
+    path.write_text("")
+    source = Source("audit", str(path), su="root root", also_audit=True)
+    machine.told.sources = [source]
+    flags = {str(path): False}
+    monkeypatch.setattr(appendonly, "is_set", flags.get)
+    monkeypatch.setattr(appendonly, "put", lambda path, on: flags.update({path: on}) or True)
+
+    def missing(name):
+        if name == "chattr":
+            raise configure.NotInstalled("chattr is not installed")
+
+    monkeypatch.setattr(process, "require", missing)
+    assert "e2fsprogs" in str(machine.plan().failures[0])
+    monkeypatch.setattr(process, "require", lambda name: name)
+    machine.apply()
+    assert flags[str(path)]
+    assert machine.plan().changes == []
+    machine.apply(append_only=False)
+    assert not flags[str(path)]
+
+
 def test_a_file_system_without_the_attribute_is_not_applicable(tmp_path, monkeypatch):
     path = tmp_path / "log"
     path.write_text("")

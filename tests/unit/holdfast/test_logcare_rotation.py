@@ -5,7 +5,7 @@ import pytest
 from ansible.module_utils.holdfast.engines.logs import ENGINE, JOURNAL, Source
 from ansible.module_utils.holdfast.logcare import rotation
 from ansible.module_utils.holdfast.logcare.rotation import OURS, SUFFIX, covers, patterns, plan, states
-from ansible.module_utils.holdfast.logcare.settings import Limits, Settings
+from ansible.module_utils.holdfast.logcare.settings import Limits, Settings, Shipping
 
 PG = "/var/log/postgresql/postgresql-15-main.log"
 BILLING = "/var/log/postgresql/postgresql-15-billing.log"
@@ -138,6 +138,16 @@ def test_an_append_only_log_is_opened_for_its_rotation_alone():
     assert text.count(f'chattr -a "{PG}"') == text.count(f'chattr +a "{PG}"') == 1
     assert text.index("chattr -a") < text.index("chattr +a")
     assert "chattr" not in plan([("orders", server(also_audit=True))], {}, Settings(append_only=False)).text
+
+
+def test_the_sender_reads_a_file_that_was_emptied_from_its_beginning():
+    sending = Settings(shipping=Shipping("log1", 514))
+    text = plan([("orders", server()), ("shop", SLOW)], {COMMON: POSTGRESQL}, sending).text
+    assert text.count("systemctl stop syslog.socket rsyslog.service") == 1
+    assert text.index("imfile-state:") < text.index("systemctl start rsyslog.service")
+    assert "rsyslog" not in plan([("orders", server())], {}, Settings()).text
+    other = Settings(shipping=Shipping("log1", 514, kinds=("audit",)))
+    assert "rsyslog" not in plan([("orders", server())], {}, other).text
 
 
 COLLECTED = Source(

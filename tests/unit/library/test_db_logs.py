@@ -60,7 +60,7 @@ def test_one_that_has_no_such_log_stops_no_other(run, asked, monkeypatch):
     monkeypatch.setattr(purge, "plan", planned)
     result = run(db_logs.main, action="purge")
     assert not result["changed"]
-    assert result["notes"] == ["orders: not applicable: log_bin is off"]
+    assert result["notes"] == ["orders: purging is not applicable: log_bin is off"]
 
 
 def test_a_refusal_names_its_instance(run, asked, monkeypatch):
