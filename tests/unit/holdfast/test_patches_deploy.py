@@ -181,6 +181,9 @@ class FakeServer:
             raise ServerUnavailable("does not answer", where=self.name)
         self.up = True
 
+    def down(self):
+        return not self.up
+
     def outdated(self):
         return not self.up or self.runs != self.apt.versions["postgresql-15"]
 
