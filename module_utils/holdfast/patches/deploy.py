@@ -250,16 +250,23 @@ class Deployment:
         try:
             self._put_back(self._entry["restarted"])
         except HoldfastError as second:
-            self.outcome.result = HALF
-            self.outcome.error = PatchFailed(
-                f"{error.what}. Then putting the versions before back failed: {second.what}",
-                where=error.where,
-                remedy=f"Install the packages in {self.journal.old} with dpkg --install, start the server, and run"
-                " patch.yml again",
-            ).as_dict()
+            self._give_up(error, second.what)
+            return
+        except Exception as second:
+            log.exception("unexpected error")
+            self._give_up(error, f"unexpected {type(second).__name__}: {second}")
             return
         self.outcome.result = UNDONE
         self.outcome.versions = self._versions()
+
+    def _give_up(self, error: HoldfastError, second: str) -> None:
+        self.outcome.result = HALF
+        self.outcome.error = PatchFailed(
+            f"{error.what}. Then putting the versions before back failed: {second}",
+            where=error.where,
+            remedy=f"Install the packages in {self.journal.old} with dpkg --install, start the server, and run"
+            " patch.yml again",
+        ).as_dict()
 
     def _put_back(self, restarted: Sequence[str]) -> None:
         added = [item.package for item in self.outcome.changes if not item.before]

@@ -396,6 +396,14 @@ def test_a_way_back_that_fails_is_told_as_half_done(patch, apt, server, tmp_path
     assert (tmp_path / "journal.json").exists(), "the next run would not know that it must undo it"
 
 
+def test_a_way_back_that_ends_unexpectedly_is_told_too(patch, apt, server):
+    server.bad = {NEW}
+    apt.fails["put_back"] = OSError("no space left")
+    outcome = patch().run()
+    assert outcome.result == "half done"
+    assert "unexpected OSError: no space left" in outcome.error["what"]
+
+
 class Clock:
     def __init__(self, **steps):
         self.steps, self.now = steps, NOW
