@@ -38,6 +38,7 @@ class Server(Protocol):
     def stop(self) -> None: ...  # noqa: D102
     def start(self, patience: float) -> None: ...  # noqa: D102
     def outdated(self) -> bool: ...  # noqa: D102
+    def down(self) -> bool: ...  # noqa: D102
 
 
 class Deployment:
@@ -60,6 +61,7 @@ class Deployment:
         self.permit = permit  # called when nothing stands in the way any more
         self.outcome = Outcome()
         self._before: dict[str, dict[str, Any]] = {}
+        self._entry: dict[str, Any] = {}  # of the journal
         self._down: dict[str, float] = {}  # since when a server lets nobody in
 
     def plan(self) -> Outcome:
@@ -143,12 +145,12 @@ class Deployment:
         for member in self.members:
             member.write_marker()
         self._before = {member.name: member.look(self.wish) for member in self.members}
-        entry = {
+        self._entry = {
             "began": self.now().isoformat(),
             "changes": [vars(item) for item in self.outcome.changes],
-            "instances": [member.name for member in self.members],
+            "restarted": [],
         }
-        self.journal.write(entry)
+        self.journal.write(self._entry)
         try:
             self._install()
             self._keep_to_windows("the versions before are put back")
@@ -210,6 +212,8 @@ class Deployment:
             self._await_replication(member)
 
     def _restart(self, member: Server) -> None:
+        self._entry["restarted"].append(member.name)
+        self.journal.write(self._entry)
         self._down.setdefault(member.name, time.monotonic())
         drained = member.drain(self.wish.drain)
         interrupted = f", {drained.interrupted} were interrupted" if drained.interrupted else ""
@@ -244,20 +248,27 @@ class Deployment:
         """Bring the versions before back, and every server with them."""
         self.outcome.error = error.as_dict()
         try:
-            self._put_back([member.name for member in self.members])
+            self._put_back(self._entry["restarted"])
         except HoldfastError as second:
-            self.outcome.result = HALF
-            self.outcome.error = PatchFailed(
-                f"{error.what}. Then putting the versions before back failed: {second.what}",
-                where=error.where,
-                remedy=f"Install the packages in {self.journal.old} with dpkg --install, start the server, and run"
-                " patch.yml again",
-            ).as_dict()
+            self._give_up(error, second.what)
+            return
+        except Exception as second:
+            log.exception("unexpected error")
+            self._give_up(error, f"unexpected {type(second).__name__}: {second}")
             return
         self.outcome.result = UNDONE
         self.outcome.versions = self._versions()
 
-    def _put_back(self, names: Sequence[str]) -> None:
+    def _give_up(self, error: HoldfastError, second: str) -> None:
+        self.outcome.result = HALF
+        self.outcome.error = PatchFailed(
+            f"{error.what}. Then putting the versions before back failed: {second}",
+            where=error.where,
+            remedy=f"Install the packages in {self.journal.old} with dpkg --install, start the server, and run"
+            " patch.yml again",
+        ).as_dict()
+
+    def _put_back(self, restarted: Sequence[str]) -> None:
         added = [item.package for item in self.outcome.changes if not item.before]
         with self.apt.no_restarts():
             self.apt.put_back(archives(self.journal.old), added)
@@ -266,13 +277,12 @@ class Deployment:
             raise PatchFailed(f"dpkg did not finish with {', '.join(broken)}")
         self._step("the versions before are installed again")
         for member in self.members:
-            if member.name not in names:
-                continue
-            if member.outdated():
+            if member.name in restarted or member.down():
                 member.stop()
                 member.start(self.wish.patience)
                 self._step(f"{member.name} was started with the version before")
             else:
+                # It runs on the files of before. What replaced them is the same.
                 member.undrain()
             self._answers(member)
         self._hold(self.apt.installed())
@@ -285,7 +295,7 @@ class Deployment:
             return
         self.outcome.changes = [Change(**{**item, "origins": tuple(item["origins"])}) for item in entry["changes"]]
         self._step(f"a patch that began at {entry['began']} was killed before its end: it is undone first")
-        self._put_back(entry["instances"])
+        self._put_back(entry["restarted"])
         self.outcome.changes = []
 
     def _hold(self, known: dict[str, Package]) -> None:

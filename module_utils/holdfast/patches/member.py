@@ -72,6 +72,10 @@ class Member:
         except FileNotFoundError:
             return True
 
+    def down(self) -> bool:
+        """Whether the server does not run."""
+        return not self._pid()
+
     def use(self, wish: Wish, record: dict[str, Any]) -> None:
         """Put the override of windows in force, on record, if it is needed."""
         if wish.override:

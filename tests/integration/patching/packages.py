@@ -98,6 +98,10 @@ def untouched(host: Host, before: set[str]) -> None:
     """No hold, no repository, no package and no file of these tests is left."""
     host.check_output("apt-mark showhold | xargs -r apt-mark unhold >/dev/null")
     host.check_output(f"rm -rf {DIRECTORY} {LIST} /var/lib/holdfast/patching /usr/sbin/policy-rc.d; apt-get -qq update")
+    # A version that was packed here is no newer one than the mirror's of which it was made.
+    packed = host.check_output("dpkg-query -W -f '${Package}=${Version}\\n' | sed -n '/+lab/s/+lab.*//p'").split()
+    if packed:
+        host.check_output(f"{APT} -o DPkg::Lock::Timeout=120 install --allow-downgrades {' '.join(packed)}")
     added = " ".join(sorted(names(host) - before))
     if added:
         host.check_output(f"{APT} purge {added}")

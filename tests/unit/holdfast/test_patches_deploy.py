@@ -181,6 +181,9 @@ class FakeServer:
             raise ServerUnavailable("does not answer", where=self.name)
         self.up = True
 
+    def down(self):
+        return not self.up
+
     def outdated(self):
         return not self.up or self.runs != self.apt.versions["postgresql-15"]
 
@@ -391,6 +394,14 @@ def test_a_way_back_that_fails_is_told_as_half_done(patch, apt, server, tmp_path
     assert "Then putting the versions before back failed" in outcome.error["what"]
     assert "dpkg --install" in outcome.error["remedy"]
     assert (tmp_path / "journal.json").exists(), "the next run would not know that it must undo it"
+
+
+def test_a_way_back_that_ends_unexpectedly_is_told_too(patch, apt, server):
+    server.bad = {NEW}
+    apt.fails["put_back"] = OSError("no space left")
+    outcome = patch().run()
+    assert outcome.result == "half done"
+    assert "unexpected OSError: no space left" in outcome.error["what"]
 
 
 class Clock:
