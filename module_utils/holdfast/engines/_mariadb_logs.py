@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .. import pair
 from ..errors import HoldfastError, Refused, Unsupported
 from ..files import File
 from ..history import History
 from ..model import Backup, Job
 from ..records import Records
+from ..tools import _mariadb_log_files as rules
+from ..tools.mariadb_backup import MariaDBBackup
 from . import _binlog as binlog
 from ._binlog import LogFile
 from .logs import ENGINE, JOURNAL, LOGROTATE, LogSpace, Need, Purge, Source
@@ -105,8 +108,6 @@ class MariaDBLogs:
         )
 
     def need(self) -> Need | None:
-        from .. import pair  # it knows every engine, and this one among them
-
         instance = self._engine.instance
         rows = self._engine.dict_rows(self._engine.dialect.replica_status)
         if not rows:
@@ -150,9 +151,6 @@ class MariaDBLogs:
         return decide(files, replace(self._facts(needs), current=os.path.basename(paths[-1])))
 
     def _facts(self, needs: Sequence[Need]) -> Facts:
-        from ..tools import _mariadb_log_files as rules
-        from ..tools.mariadb_backup import MariaDBBackup
-
         instance = self._engine.instance
         tool, history = MariaDBBackup(instance, self._engine), History.read(Records(instance))
         facts = Facts(needs=needs, readers=len(self._engine.rows(_READERS)))

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from ..config import STATE
 from ..errors import HoldfastError
-from ..units import format_instant, utcnow
+from ..units import format_instant, parse_instant, utcnow
 from . import chain
 from .chain import Link
 
@@ -266,7 +266,5 @@ def _prefix(part: Part, length: int) -> Any:
 
 
 def _seconds(link: Link) -> float:
-    from ..units import parse_instant
-
     moment = parse_instant(str(link["time"]))
     return moment.timestamp() if moment else 0.0
