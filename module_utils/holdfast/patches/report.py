@@ -11,6 +11,7 @@ from ..audit.model import Severity
 from ..document import Document, Heading, Paragraph, Table, Words, bad, code, good
 from ..units import format_bytes, format_duration
 from . import fleet
+from .findings import ends
 from .fleet import COMPLETE
 from .lifecycle import READ_ON
 
@@ -88,8 +89,6 @@ def _unanswered(document: Document, entries: Sequence[fleet.Entry]) -> None:
 
 def due(document: Document, dues: Mapping[str, Entry], today: date) -> None:
     """Every server with its versions and its end of life, and every package that is due."""
-    from .findings import ends
-
     servers: list[Sequence[Words]] = []
     updates: list[Sequence[Words]] = []
     for host, item in sorted(dues.items()):
