@@ -97,6 +97,8 @@ def work_of(job: Job) -> Work:
     """The class that a job belongs to."""
     if is_light(job):
         return Work.LIGHT
+    if job is Job.PATCH:
+        return Work.RESTART
     return Work.DESTRUCTIVE if job in ON_REQUEST else Work.HEAVY
 
 

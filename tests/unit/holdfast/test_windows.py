@@ -236,6 +236,7 @@ def test_every_job_has_its_class() -> None:
     light = {job for job in Job if windows.work_of(job) is Work.LIGHT}
     assert light == {Job.LOG, Job.ACCESS_AUDIT, Job.ACCESS_CHANGE, Job.LOG_CHANGE}
     assert windows.work_of(Job.RESTORE) is Work.DESTRUCTIVE
+    assert windows.work_of(Job.PATCH) is Work.RESTART
     heavy = {job for job in Job if windows.work_of(job) is Work.HEAVY}
     assert heavy == {*Job} - light - {Job.RESTORE, Job.RESCUE, Job.REPLICATION, Job.PATCH}
 
