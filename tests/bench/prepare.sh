@@ -4,7 +4,8 @@
 set -euo pipefail
 engine=$1 instance=$2 tables=${3:-4}
 systemctl stop 'holdfast-*.timer'
-while systemctl is-active --quiet 'holdfast-*.service'; do sleep 1; done
+# A job that runs is "activating", which is-active takes for inactive.
+while [ -n "$(systemctl list-units --no-legend --state=activating,active,deactivating 'holdfast-*.service')" ]; do sleep 1; done
 
 if [ "$engine" = postgresql ]; then
     port=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["port"])' "/etc/holdfast/instances/$instance.json")

@@ -19,7 +19,9 @@ from tests.integration.fleet import Database, Fleet, connect, together
 
 _REST = """
 systemctl stop 'holdfast-*.timer'
-timeout 300 sh -c "while systemctl is-active --quiet 'holdfast-*.service'; do sleep 0.5; done"
+# A job that runs is "activating", which is-active takes for inactive.
+running="systemctl list-units --no-legend --state=activating,active,deactivating 'holdfast-*.service'"
+timeout 300 sh -c "while [ -n \"\$($running)\" ]; do sleep 0.5; done"
 """
 
 

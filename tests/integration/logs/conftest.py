@@ -11,8 +11,6 @@ from tests.integration.fleet import Fleet, together
 from tests.integration.logs.run import REPORTS
 
 _CLEAN = """
-# A job that a timer began just before it was stopped is waited for.
-for lock in /var/lib/holdfast/*/*.lock; do flock --wait 120 "$lock" true; done
 rm -f /etc/systemd/system/logrotate.timer.d/holdfast.conf
 rm -f /etc/logrotate.d/holdfast-servers /etc/rsyslog.d/40-holdfast.conf /etc/holdfast/logs.json
 rm -rf /var/lib/holdfast/.audit /var/lib/holdfast/.logs
