@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet, connect, together
 
-_REST = """
+_REST = r"""
 systemctl stop 'holdfast-*.timer'
 # A job that runs is "activating", which is-active takes for inactive.
 running="systemctl list-units --no-legend --state=activating,active,deactivating 'holdfast-*.service'"
