@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 QUERY = "${db:Status-Abbrev}\t${binary:Package}\t${Version}\t${source:Package}\t${source:Version}\n"
 _INSTALL = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<before>[^]]+)\])? \((?P<after>\S+) (?P<origins>.*?) ?\[[^]]*\]\)")
@@ -105,8 +104,3 @@ def kind_of(name: str, known: Mapping[str, Package], sources: Iterable[str], too
     if package is not None and package.source in set(sources):
         return Kind.DATABASE
     return Kind.TOOLS if name in set(tools) else Kind.SYSTEM
-
-
-def of_kinds(due: Sequence[Mapping[str, Any]], kinds: Sequence[str], *, security: bool) -> list[Mapping[str, Any]]:
-    """Those of the due packages that were asked for."""
-    return [item for item in due if item["kind"] in kinds and (item["security"] or not security)]

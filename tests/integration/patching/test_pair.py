@@ -5,6 +5,10 @@ Debian 13 has one version of these servers, so what is newer was packed anew fro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.integration.fleet import Database, together, until
 from tests.integration.patching.conftest import LIMITS, rollout
 from tests.integration.patching.packages import broken_program, repack, version, withdraw
@@ -35,6 +39,15 @@ def _patch(*args: str, code: int = 0) -> str:
 
 def _package(database: Database) -> str:
     return "postgresql-17" if database.is_postgresql else "mariadb-server-core"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _swapped_back(pairs: list[Pair]) -> Iterator[None]:
+    """A patch leaves roles swapped, and whoever dissolves the pairs finds them as they were."""
+    yield
+    for pair in pairs:
+        if pair.primary() != pair.first:
+            runbook("switchover", instance=pair.first.name, confirm=pair.first.name)
 
 
 def test_a_replica_that_does_not_come_back_ends_the_roll_out(pairs: list[Pair]) -> None:

@@ -73,16 +73,6 @@ def test_a_package_belongs_to_the_server_by_its_source(name, kind):
     assert packages.kind_of(name, packages.installed(LISTING), ["postgresql-15"], ["pgbackrest"]) is kind
 
 
-def test_what_was_asked_for_is_chosen():
-    due = [
-        {"package": "a", "kind": "database", "security": True},
-        {"package": "b", "kind": "system", "security": True},
-        {"package": "c", "kind": "database", "security": False},
-    ]
-    assert [item["package"] for item in packages.of_kinds(due, ["database"], security=False)] == ["a", "c"]
-    assert [item["package"] for item in packages.of_kinds(due, ["database", "system"], security=True)] == ["a", "b"]
-
-
 def test_vulnerabilities_are_read():
     printed = (
         "CVE-2026-1001 postgresql-15 (fixed, remotely exploitable, high urgency)\n"
