@@ -103,8 +103,9 @@ def table(title: str, runs: dict[str, list[dict[str, float]]], baseline: str) ->
         walls = [item["wall"] for item in measured]
         cpu = statistics.median(item["cpu"] for item in measured)
         ratios = [item["wall"] / plain["wall"] for item, plain in zip(measured, runs[baseline], strict=True)]
+        shown = name.replace("|", r"\|")
         lines.append(
-            f"| {name} | {len(walls)} | {statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) "
+            f"| {shown} | {len(walls)} | {statistics.median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) "
             f"| {f'{cpu:.1f}' if cpu else '-'} | {statistics.median(ratios):.2f} |"
         )
     return "\n".join(lines)
