@@ -104,8 +104,7 @@ ARGUMENTS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    wanted = module.params["instances"]
-    names = [name for name in config.names() if not wanted or name in wanted]
+    names = config.chosen(module.params["instances"])
     last = module.params["last"] or module.check_mode
     found = [_audit(name, module.params, last) for name in names]
     module.exit_json(changed=False, instances=found, text="\n\n".join(map(_text, found)))

@@ -115,8 +115,7 @@ ARGUMENTS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    wanted = module.params["instances"]
-    names = [name for name in config.names() if not wanted or name in wanted]
+    names = config.chosen(module.params["instances"])
     module.exit_json(changed=False, instances=[_describe(name, module.params) for name in names])
 
 

@@ -108,8 +108,7 @@ ARGUMENTS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    wanted = module.params["instances"]
-    names = [name for name in config.names() if not wanted or name in wanted]
+    names = config.chosen(module.params["instances"])
     if module.check_mode or not names:
         table = "\n".join(f"{name}: would run {module.params['job']}" for name in names)
         module.exit_json(changed=bool(names), planned=names, records=[], table=table)

@@ -197,7 +197,7 @@ def main() -> None:
         required_if=[("action", "receive", ["directory"]), ("action", "report", ["directory"])],
     )
     params = module.params
-    names = [name for name in config.names() if not params["instances"] or name in params["instances"]]
+    names = config.chosen(params["instances"])
     try:
         done: dict[str, Any] = actions.ACTIONS[params["action"]](names, params, _prepare, change=not module.check_mode)
     except HoldfastError as error:

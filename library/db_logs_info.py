@@ -115,7 +115,7 @@ def main() -> None:
     found = []
     try:
         settings = resolve(params["settings"])
-        names = [name for name in config.names() if not params["instances"] or name in params["instances"]]
+        names = config.chosen(params["instances"])
         for name in names:
             found.extend(_look(name, settings, remember=not module.check_mode))
     except HoldfastError as error:

@@ -71,9 +71,8 @@ ARGUMENTS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    wanted = module.params["instances"]
     targets = {engine: str(version) for engine, version in module.params["targets"].items()}
-    names = [name for name in config.names() if not wanted or name in wanted]
+    names = config.chosen(module.params["instances"])
     module.exit_json(changed=False, surveys=[_survey(name, targets) for name in names])
 
 

@@ -6,7 +6,7 @@ import grp
 import json
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -37,6 +37,11 @@ def names() -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(entry[: -len(".json")] for entry in entries if entry.endswith(".json"))
+
+
+def chosen(wanted: Collection[str]) -> list[str]:
+    """Those of :func:`names` that are wanted; all of them where none is named."""
+    return [name for name in names() if not wanted or name in wanted]
 
 
 def load(name: str) -> Instance:

@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 from .. import process
-from ..errors import HoldfastError, NotInstalled
+from ..errors import HoldfastError, InvalidInput, NotInstalled
 from ..files import read
 from . import scan
 
@@ -31,6 +31,12 @@ def lynis() -> list[dict[str, str]]:
 
 def nmap(address: str, ports: str = _PORTS) -> list[dict[str, Any]]:
     """The open TCP ports of a host, and what they say of TLS."""
+    if address.startswith("-") or ports.startswith("-"):
+        raise InvalidInput(
+            "it would be taken for an option of nmap",
+            where=f"address {address!r}, ports {ports!r}",
+            remedy="Give the address of a host, and ports like 1-65535",
+        )
     argv = ["nmap", "-n", "-Pn", "-sT", "-sV", "--version-light", "-T4", "--host-timeout", "15m", "-p", ports]
     try:
         done = process.run([*argv, "--script", "ssl-cert,ssl-enum-ciphers", "-oX", "-", address])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from ansible.module_utils.holdfast.errors import HoldfastError
-from ansible.module_utils.holdfast.patches import publish, scan
+from ansible.module_utils.holdfast.errors import HoldfastError, InvalidInput
+from ansible.module_utils.holdfast.patches import publish, scan, scanners
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 LYNIS = """\
@@ -143,3 +143,10 @@ def test_the_report_of_a_scan(tmp_path):
         "vulnerability-scan.sarif",
         "vulnerability-scan.junit.xml",
     }
+
+
+@pytest.mark.parametrize(("address", "ports"), [("-oN/etc/motd", "22"), ("db1.example.com", "-iL/etc/shadow")])
+def test_no_address_is_an_option_of_nmap(monkeypatch, address, ports):
+    monkeypatch.setattr(scanners.process, "run", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(InvalidInput, match="option of nmap"):
+        scanners.nmap(address, ports)
