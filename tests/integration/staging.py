@@ -230,3 +230,14 @@ def foreign_repository(database: Database) -> Iterator[None]:
             database.run("umount %s", database.local)
     finally:
         database.run("rm -r %s", place)
+
+
+@contextmanager
+def no_binary_log(database: Database) -> Iterator[None]:
+    """The server writes none, whatever was configured before."""
+    path = "/etc/mysql/mariadb.conf.d/zz-test.cnf"
+    database.run("printf '[mariadbd]\\nskip_log_bin\\n' > %s && systemctl restart %s", path, database.unit)
+    try:
+        yield
+    finally:
+        database.run("rm %s && systemctl restart %s", path, database.unit)

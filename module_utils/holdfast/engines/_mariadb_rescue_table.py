@@ -1,4 +1,4 @@
-"""Rescuing a table of MariaDB: renamed on the copy, then dumped across."""
+"""Rescuing a table of MariaDB: renamed on the copy, then dumped across, or its file taken over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import HoldfastError, InvalidInput, NotInBackup, Refused
 from ..parts import Comparison, Part, Statements, free_name
+from . import _mariadb_import
 from . import _mariadb_objects as objects
 from ._mariadb_connection import quoted
 from ._mariadb_move import common_key, compare, count, move
@@ -88,6 +89,9 @@ class TableRescue:
         self.rows = count(later, self._new)
 
     def load(self) -> None:
+        large = _mariadb_import.saves_time(self._source, self._new, self.size_bytes, self._live)
+        if large and _mariadb_import.take_over(self._source, self._new, self._live):
+            return
         try:
             move(self._source, self._schema, ["--skip-triggers", self._new[1]], self._live, self._schema)
         except BaseException:

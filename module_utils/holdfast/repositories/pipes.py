@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import IO, Callable, Union
 
@@ -17,6 +18,10 @@ from ..process import StderrReader, kill, last_words, require, start
 _BROKEN_PIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
 _POLL = 0.02  # seconds
 _PATIENCE = 30.0  # seconds for a reader that has closed its input to exit
+# What Linux lets every user have (/proc/sys/fs/pipe-max-size). With its 64 KiB, programs that compress wait in turn for
+# those that read and write.
+_PIPE_BYTES = 1 << 20
+_SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python has since 3.10
 
 Source = Union[int, IO[bytes]]
 
@@ -73,7 +78,7 @@ def pipeline(commands: Sequence[Command], *, stdin: Source = subprocess.DEVNULL,
         guard: list[int] = []  # write end of the pipe into the last stage
         stack.callback(_close, guard)
         for number, command in enumerate(commands):
-            ends = os.pipe() if number < len(commands) - 1 else None
+            ends = _pipe() if number < len(commands) - 1 else None
             out: int = ends[1] if ends else subprocess.DEVNULL if discard else subprocess.PIPE
             process = stack.enter_context(
                 start(command.argv, env=command.env, stdin=stdin, stdout=out, cwd=command.cwd)
@@ -107,6 +112,13 @@ def pipeline(commands: Sequence[Command], *, stdin: Source = subprocess.DEVNULL,
         ]
         suspects = [stage for stage, process in zip(stages, processes) if process in failed]
         return Outcome(stages, output.text(), _culprit(suspects))
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    with suppress(OSError):  # a host that allows less has slower pipes
+        fcntl.fcntl(ends[1], _SET_PIPE_SIZE, _PIPE_BYTES)
+    return ends
 
 
 def _watch(

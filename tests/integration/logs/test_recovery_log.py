@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.fleet import Database, Fleet, playbook
 from tests.integration.logs.run import found, logs, statuses, told
+from tests.integration.staging import no_binary_log
 
 SLOT = "gone"
 
@@ -92,17 +93,6 @@ def test_an_unknown_reader_of_the_log_is_a_refusal(shop: Database) -> None:
         assert binary_logs(shop) == before
     finally:
         shop.run("kill $(cat /tmp/reader.pid); rm -f /tmp/reader*", code=None)
-
-
-@contextmanager
-def no_binary_log(database: Database) -> Iterator[None]:
-    """The server writes none, whatever was configured before."""
-    path = "/etc/mysql/mariadb.conf.d/zz-test.cnf"
-    database.run("printf '[mariadbd]\\nskip_log_bin\\n' > %s && systemctl restart %s", path, database.unit)
-    try:
-        yield
-    finally:
-        database.run("rm %s && systemctl restart %s", path, database.unit)
 
 
 def test_an_instance_without_a_binary_log_is_told(fleet: Fleet) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.fleet import Database, Fleet, playbook, together
 from tests.integration.rescue.accident import ODD, SECRET, Accident, clear, goes_on, happen, rows, writes
 from tests.integration.restore_test.test_measured import assert_no_scratch
+from tests.integration.staging import no_binary_log
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,31 @@ def test_the_newest_dump_is_taken_when_no_time_is_asked(fleet: Fleet) -> None:
         assert (compared["only_rescued"], compared["only_live"], compared["different"]) == (0, 0, 0)
     finally:
         crm.sql(f"DROP TABLE crm_catalog.{table}")
+
+
+def test_a_large_table_comes_back_as_a_file_where_no_log_would_lack_it(fleet: Fleet) -> None:
+    crm = fleet["crm"]
+    content = "SELECT seq AS id, RANDOM_BYTES(1000) AS content FROM seq_1_to_30000"
+    columns = "id INT AUTO_INCREMENT PRIMARY KEY, content VARBINARY(1000), KEY (content(20))"
+    with no_binary_log(crm):
+        crm.sql(f"CREATE OR REPLACE TABLE crm_catalog.large ({columns}) AS {content}")
+        expected = crm.sql("CHECKSUM TABLE crm_catalog.large").split()[1]
+        assert crm.backup("full")["result"] == "ok"
+        crm.sql("DELETE FROM crm_catalog.large WHERE id > 10")
+        record = crm.holdfast("rescue", "--name", "crm_catalog.large", "--time", "latest")
+        table = record["rescue"]["target"]
+        assert f"took over the file of {table}" in crm.run("cat /var/log/holdfast/crm.log")
+        assert crm.sql(f"CHECKSUM TABLE {table}").split()[1] == expected
+        compared = record["rescue"]["compare"][0]
+        assert (compared["only_rescued"], compared["only_live"], compared["different"]) == (29990, 0, 0)
+        for statement in record["rescue"]["statements"]["swap"]:
+            crm.sql(statement)
+        assert crm.sql("INSERT INTO crm_catalog.large (content) VALUES ('x') RETURNING id > 30000") == "1"
+        assert crm.sql("CHECK TABLE crm_catalog.large EXTENDED").split()[-1] == "OK"
+        directory = crm.sql("SELECT @@datadir").rstrip("/")
+        assert crm.run("find %s/crm_catalog -name '*.cfg'", directory) == ""
+        left = crm.sql("SHOW TABLES FROM crm_catalog LIKE 'large%'").split()
+        crm.sql(f"DROP TABLE {', '.join(left)}", "crm_catalog")
 
 
 def test_check_mode_shows_the_plan_and_changes_nothing(accidents: list[Accident], fleet: Fleet) -> None:
