@@ -13,6 +13,7 @@ import pytest
 from tests.integration.fleet import Database, plug_in, together, unplug, until
 from tests.integration.sites.conftest import (
     REMOTE,
+    TABLE,
     Pair,
     acknowledged,
     insert,
@@ -72,6 +73,32 @@ def test_jobs_of_a_replica_rest(pairs: list[Pair]) -> None:
         assert refused["error"]["code"] == "refused"
         assert pair.first.name in refused["error"]["what"]
         assert "skipped" in pair.second.holdfast("backup", "--type", "full", "--scheduled")
+
+
+def test_log_that_a_replica_still_needs_stays(pairs: list[Pair]) -> None:
+    first, second = pairs[1].members
+    hosts = f"{first.hostname},{REMOTE}"
+
+    def purge() -> str:
+        first.backup("full")
+        first.host.run("holdfast verify %s --json", first.name)
+        asked = {"purge": True, "instances": first.name, "confirm": first.name, "target": hosts}
+        return " ".join(runbook("logs", **asked).split())
+
+    second.sql("STOP SLAVE SQL_THREAD")
+    try:
+        needed = first.sql("SHOW MASTER STATUS").split("\t")[0]
+        for number in range(3):
+            first.sql(f"INSERT INTO {TABLE} VALUES ('log-{number}'); FLUSH BINARY LOGS", first.name)
+        assert f"stays: {needed}: replica {second.name} still needs {needed}" in purge()
+        assert needed in first.sql("SHOW BINARY LOGS")
+    finally:
+        second.sql("START SLAVE SQL_THREAD")
+    until(lambda: tokens(second) == tokens(first))
+    assert needed in purge()
+    assert needed not in first.sql("SHOW BINARY LOGS")
+    first.sql(f"DELETE FROM {TABLE}", first.name)
+    until(lambda: streams(second))
 
 
 def test_a_replica_that_is_in_no_pair_is_backed_up_where_the_tool_can(pairs: list[Pair]) -> None:
