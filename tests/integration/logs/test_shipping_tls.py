@@ -16,15 +16,15 @@ CERTIFICATES = "/etc/rsyslog-lab"
 _AUTHORITY = f"""
 set -e
 install -d {CERTIFICATES} && cd {CERTIFICATES}
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=authority of the lab' -keyout ca.key -out ca.pem 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=authority of the lab' -keyout ca.key -out ca.pem
 apt-get update -qq >/dev/null && apt-get install -y -qq rsyslog rsyslog-gnutls >/dev/null
 """
 _CERTIFICATE = """
 set -e
 cd {directory}
-openssl req -newkey rsa:2048 -nodes -subj '/CN={name}' -keyout key.pem -out request.pem 2>/dev/null
+openssl req -newkey rsa:2048 -nodes -subj '/CN={name}' -keyout key.pem -out request.pem
 printf 'subjectAltName=DNS:{name}\n' > names
-openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem 2>/dev/null
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem
 """
 _RECEIVER = f"""
 cat > /etc/rsyslog.d/10-receiver.conf <<'CONF'
