@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Callable
 from urllib.parse import quote, unquote
 
 from ..errors import (
@@ -25,12 +23,13 @@ from ..errors import (
     CorruptBackup,
     ForeignRepository,
     HoldfastError,
-    InvalidInput,
     RepositoryUnavailable,
     WrongKey,
 )
 from ..model import Instance, Repository
 from ._restic_errors import explain, is_locked, is_missing, words
+from ._restic_listing import Listing
+from ._restic_location import endpoint, location
 from ._restic_output import instant, summary
 from .layout import is_empty, is_occupied
 from .pipes import Command, Outcome, pipeline
@@ -74,15 +73,12 @@ class Restic:
 
     def is_initialised(self) -> bool:
         """Whether the repository exists and opens. Raises ForeignRepository if something else is in its place."""
-        return self._if_there(["cat", "config"]) is not None
+        return self.listing() is not None
 
     def listing(self) -> list[Snapshot] | None:
-        """As :meth:`snapshots`; None when there is no repository.
-
-        To open a repository costs restic most of a second of thinking about the key, so this asks both at once.
-        """
-        outcome = self._if_there(["snapshots", "--json"])
-        return None if outcome is None else self._own(outcome)
+        """As :meth:`snapshots`; None when there is no repository."""
+        text = self._listing(self._if_there)
+        return None if text is None else self._own(text)
 
     def _if_there(self, arguments: Sequence[str]) -> Outcome | None:
         if self.repository.type == "posix" and is_empty(self.url):
@@ -151,10 +147,21 @@ class Restic:
         Raises ForeignRepository if another instance's are among them.
         """
         wanted = (tags or {}).items()
-        return [item for item in self._own(self._run(["snapshots", "--json"])) if wanted <= item.tags.items()]
+        return [item for item in self._own(self._listing(self._run) or "") if wanted <= item.tags.items()]
 
-    def _own(self, outcome: Outcome) -> list[Snapshot]:
-        found = [_snapshot(entry) for entry in json.loads(outcome.stdout or "null") or []]
+    def _listing(self, ask: Callable[[Sequence[str]], Outcome | None]) -> str | None:
+        def answer() -> str | None:
+            outcome = ask(["snapshots", "--json"])
+            return None if outcome is None else outcome.stdout
+
+        if self.repository.type != "posix":
+            return answer()
+        os.makedirs(self._cache, mode=0o750, exist_ok=True)
+        remembered = os.path.join(self._cache, f"listing-{self.repository.name}.json")
+        return Listing(remembered, self.url, self._secret("passphrase")).get(answer)
+
+    def _own(self, text: str) -> list[Snapshot]:
+        found = [_snapshot(entry) for entry in json.loads(text or "null") or []]
         strangers = {item.tags.get("instance", "nobody") for item in found} - {self._instance.name}
         if strangers:
             raise ForeignRepository(
@@ -338,47 +345,6 @@ class Restic:
     def _error(self, outcome: Outcome) -> HoldfastError:
         stage = outcome.failed or outcome.stages[-1]
         return explain(stage.stderr, stage.returncode, self.where)
-
-
-def location(instance: str, repository: Repository) -> tuple[str, list[str]]:
-    """Restic's name of the repository of an instance, and the options that reach it."""
-    settings = repository.settings
-    if repository.type == "posix":
-        return os.path.join(settings["path"], "restic", instance), []
-    if repository.type == "s3":
-        parts = [settings["bucket"], settings.get("prefix", "").strip("/"), "restic", instance]
-        lookup = "dns" if settings.get("uri_style", "path") == "host" else "path"
-        options = ["-o", f"s3.bucket-lookup={lookup}"]
-        if settings.get("region"):
-            options += ["-o", f"s3.region={settings['region']}"]
-        if settings.get("ca_file"):
-            options += ["--cacert", settings["ca_file"]]
-        return f"s3:https://{settings['endpoint']}/" + "/".join(part for part in parts if part), options
-    if repository.type == "sftp":
-        target = f"{settings['user']}@{settings['host']}"
-        words = ["ssh", "-i", settings["private_key_file"], "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-        words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
-        if settings.get("known_hosts_file"):
-            known = settings["known_hosts_file"]  # that file alone, as pgBackRest takes it
-            words += ["-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null"]
-        command = shlex.join([*words, target, "-s", "sftp"])
-        path = os.path.join(settings["path"], "restic", instance)
-        return f"sftp:{target}:{path}", ["-o", f"sftp.command={command}"]
-    raise InvalidInput(
-        f"restic has no repository of type {repository.type!r} here",
-        where=f"repository {repository.name}",
-        remedy="Valid types are posix, s3 and sftp",
-    )
-
-
-def endpoint(repository: Repository) -> tuple[str, int] | None:
-    """Host and port that a remote repository listens on; None for a local one."""
-    if repository.type == "sftp":
-        return repository.settings["host"], int(repository.settings.get("port", "22"))
-    if repository.type == "s3":
-        match = re.fullmatch(r"\[?(.+?)\]?(?::(\d+))?", repository.settings["endpoint"])
-        return (match[1], int(match[2] or 443)) if match else None
-    return None
 
 
 def encode_tag(value: object) -> str:

@@ -300,3 +300,53 @@ class TestProgram:
         for ask in (store.is_initialised, store.listing):
             with pytest.raises(errors.ForeignRepository, match="not empty"):
                 ask()
+
+
+class TestListing:
+    """What restic said of a repository on a disk is believed until something in it changes."""
+
+    @pytest.fixture
+    def asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        place = tmp_path / "r" / "restic" / "orders"
+        for part in ("keys", "snapshots"):
+            (place / part).mkdir(parents=True)
+        (place / "config").write_text("sealed")
+        (place / "keys" / "1").touch()
+        asked = program(tmp_path / "bin", "echo '[]'")
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        return asked
+
+    def ask(self, tmp_path: Path, passphrase: str = "p") -> list[restic.Snapshot] | None:
+        return restic.Restic(instance(tmp_path / "state"), local(tmp_path / "r", passphrase)).listing()
+
+    def test_nothing_new_is_not_asked_again(self, tmp_path: Path, asked: Path) -> None:
+        assert [self.ask(tmp_path) for _ in range(3)] == [[], [], []]
+        assert len(asked.read_text().splitlines()) == 1
+        kept = tmp_path / "state" / "cache" / "listing-local.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.parametrize("change", ["config", "keys/2", "snapshots/1"])
+    def test_what_changes_is_asked_again(self, tmp_path: Path, asked: Path, change: str) -> None:
+        self.ask(tmp_path)
+        (tmp_path / "r" / "restic" / "orders" / change).write_text("other")
+        self.ask(tmp_path)
+        assert len(asked.read_text().splitlines()) == 2
+
+    def test_another_key_is_tried(self, tmp_path: Path, asked: Path) -> None:
+        self.ask(tmp_path)
+        self.ask(tmp_path, "another")
+        assert len(asked.read_text().splitlines()) == 2
+
+    def test_what_is_written_during_the_answer_is_not_taken_for_it(
+        self, tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = tmp_path / "bin" / "restic"
+        script.write_text(f"{script.read_text()}touch {tmp_path}/r/restic/orders/snapshots/$$\n")
+        self.ask(tmp_path)
+        self.ask(tmp_path)
+        assert len(asked.read_text().splitlines()) == 2
+
+    def test_a_kept_answer_that_cannot_be_read_is_none(self, tmp_path: Path, asked: Path) -> None:
+        self.ask(tmp_path)
+        (tmp_path / "state" / "cache" / "listing-local.json").write_text("{")
+        assert self.ask(tmp_path) == []
