@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 from tests.integration.fleet import Database, Fleet, together, until
 from tests.integration.logs.run import changed, found, logs, logs_of, statuses, told
@@ -83,11 +84,22 @@ def _rotate_while_it_writes(database: Database) -> None:
     if not database.is_postgresql:
         database.sql("SET GLOBAL slow_query_log = ON")
     path, name = live(database), database.name
-    words = [f"line{number}of{name}" for number in range(30)]
+    words: list[str] = []
+    rotated = Event()
+
+    def write() -> None:
+        while not rotated.is_set():
+            words.append(f"line{len(words)}of{name}")
+            say(database, words[-1])
+
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(lambda: [say(database, word) for word in words])
-        for _ in range(3):
-            database.run(ROTATE)
+        writing = pool.submit(write)
+        try:
+            for _ in range(3):
+                # An empty file is not rotated.
+                database.run(f"timeout 30 sh -c 'until [ -s {path} ]; do sleep 0.1; done' && {ROTATE}")
+        finally:
+            rotated.set()
         writing.result()
     say(database, f"last of {name}")
     assert database.run("cat %s", path).count(f"last of {name}")
