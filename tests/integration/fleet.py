@@ -215,7 +215,7 @@ def playbook(name: str, *args: str, extra: Mapping[str, Any] | None = None, code
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "HOLDFAST_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
     )
     assert done.returncode == code, f"{name}.yml: exit {done.returncode}, not {code}\n{done.stdout}{done.stderr}"

@@ -137,7 +137,6 @@ def test_the_engines_own_rotation_gives_way_to_logrotate(analytics: Database) ->
             analytics.sql(f"ALTER SYSTEM RESET {name}")
         with server_stopped(analytics):
             pass
-        logs("--limit", "pg2,localhost")
 
 
 def test_a_configuration_that_is_refused_is_taken_back(shop: Database) -> None:
