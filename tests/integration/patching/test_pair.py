@@ -107,3 +107,4 @@ def test_a_pair_is_patched_without_a_loss(pairs: list[Pair]) -> None:
         assert promoted[-1]["replication"]["seconds_without_writes"] < 60
     _patch()
     assert [item["outcome"] for item in rollout()] == ["nothing due"] * 3
+    assert all(pair.primary() == pair.second for pair in pairs), "nothing due is no reason to swap anything"
