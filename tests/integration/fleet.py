@@ -23,6 +23,8 @@ LAB = os.environ.get("HOLDFAST_LAB") or "demo"
 LAB_DIR = ROOT / ".lab" / LAB
 INVENTORY = ROOT / "inventories" / "lab"
 _ROUTE = "/run/holdfast-test-route"
+# Molecule asks for colours, which are in the way of tests that read.
+_PLAIN = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -215,8 +217,8 @@ def playbook(name: str, *args: str, extra: Mapping[str, Any] | None = None, code
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
-        env={**os.environ, "HOLDFAST_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        timeout=600,
+        env={**os.environ, "HOLDFAST_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **_PLAIN},
     )
     assert done.returncode == code, f"{name}.yml: exit {done.returncode}, not {code}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, until
-from tests.integration.logs.run import REPORTS, found, logs, statuses, told
+from tests.integration.fleet import Database, Fleet, together, until
+from tests.integration.logs.run import REPORTS, found, logs, logs_of, statuses, told
 
 NAMES = ("analytics", "shop", "crm")
 
@@ -20,17 +20,19 @@ def _audited(fleet: Fleet) -> Iterator[None]:
     for name in ("shop", "crm"):
         fleet[name].sql("INSTALL SONAME 'server_audit'")
         fleet[name].sql("SET GLOBAL server_audit_events = 'QUERY_DDL'; SET GLOBAL server_audit_logging = ON")
-    for name in ("analytics",):
-        fleet[name].sql("ALTER SYSTEM SET log_statement = ddl")
-        fleet[name].sql("SELECT pg_reload_conf()")
-    yield
-    for name in ("shop", "crm"):
-        fleet[name].sql("SET GLOBAL server_audit_logging = OFF; UNINSTALL SONAME 'server_audit'")
-        fleet[name].run(
-            "rm -f /var/lib/mysql/server_audit.log* /etc/mysql/mariadb.conf.d/06-holdfast-logs-*", code=None
-        )
-    fleet["analytics"].sql("ALTER SYSTEM RESET log_statement")
+    fleet["analytics"].sql("ALTER SYSTEM SET log_statement = ddl")
     fleet["analytics"].sql("SELECT pg_reload_conf()")
+    try:
+        logs()
+        yield
+    finally:
+        for name in ("shop", "crm"):
+            fleet[name].sql("SET GLOBAL server_audit_logging = OFF; UNINSTALL SONAME 'server_audit'")
+            fleet[name].run(
+                "rm -f /var/lib/mysql/server_audit.log* /etc/mysql/mariadb.conf.d/06-holdfast-logs-*", code=None
+            )
+        fleet["analytics"].sql("ALTER SYSTEM RESET log_statement")
+        fleet["analytics"].sql("SELECT pg_reload_conf()")
 
 
 def act(database: Database, word: str) -> None:
@@ -52,13 +54,15 @@ def rotate(database: Database) -> None:
 
 
 def test_every_audited_line_is_copied_once_across_rotation(fleet: Fleet) -> None:
-    logs()
     # The log of a server goes further back than this run.
     before, after = f"before_{os.urandom(4).hex()}", f"after_{os.urandom(4).hex()}"
-    for name in NAMES:
+
+    def log(name: str) -> None:
         act(fleet[name], before)
         rotate(fleet[name])
         act(fleet[name], after)
+
+    together(log, *NAMES)
     logs()
     for name in NAMES:
         text = copied(name)
@@ -93,42 +97,46 @@ def test_an_audit_log_is_append_only_where_the_file_system_can(analytics: Databa
     assert "a" in analytics.run("lsattr %s", path).split()[0], "the rotation puts it back"
 
 
-@pytest.mark.parametrize("name", ["analytics", "shop"])
-def test_a_line_that_was_changed_on_the_host_is_found_with_its_place(fleet: Fleet, name: str) -> None:
-    database = fleet[name]
-    limit = f"{database.hostname},localhost"
-    act(database, "deed_of_mallory")
-    logs("--limit", limit, instances=name)
-    path = _path(database)
-    # In place: an editor would put another file there, which is a gap.
-    rewrite = f"d = open('{path}', 'rb').read(); f = open('{path}', 'r+b')"
-    rewrite = f"{rewrite}; f.write(d.replace(b'deed_of_mallory', b'nothing_at_all_'))"
-    database.run("chattr -a %s; python3 -c %s", path, rewrite, code=None)
-    assert "deed_of_mallory" not in database.run("cat %s", path)
-    act(database, "later")
-    logs("--limit", limit, instances=name)
-    texts = found(told()[name], "LG10")
-    assert any("are not those that were copied as link" in text and path in text for text in texts), texts
-    assert "deed_of_mallory" in copied(name)
-    assert told()[name]["findings"]
+def test_a_line_that_was_changed_on_the_host_is_found_with_its_place(fleet: Fleet) -> None:
+    databases = fleet["analytics"], fleet["shop"]
+    together(lambda database: act(database, "deed_of_mallory"), *databases)
+    logs_of(*databases)
+    paths = {database.name: _path(database) for database in databases}
+
+    def rewrite(database: Database) -> None:
+        path = paths[database.name]
+        # In place: an editor would put another file there, which is a gap.
+        script = f"d = open('{path}', 'rb').read(); f = open('{path}', 'r+b')"
+        script = f"{script}; f.write(d.replace(b'deed_of_mallory', b'nothing_at_all_'))"
+        database.run("chattr -a %s; python3 -c %s", path, script, code=None)
+        assert "deed_of_mallory" not in database.run("cat %s", path)
+        act(database, "later")
+
+    together(rewrite, *databases)
+    logs_of(*databases)
+    for name, path in paths.items():
+        texts = found(told()[name], "LG10")
+        assert any("are not those that were copied as link" in text and path in text for text in texts), texts
+        assert "deed_of_mallory" in copied(name)
 
 
-@pytest.mark.parametrize("name", ["analytics", "crm"])
-def test_lines_that_were_removed_before_they_were_copied_are_a_gap(fleet: Fleet, name: str) -> None:
-    database = fleet[name]
-    limit = f"{database.hostname},localhost"
-    logs("--limit", limit, instances=name)
-    path = _path(database)
-    act(database, "never_copied")
-    rotate(database)
-    act(database, "after_the_gap")
-    database.run(f"rm -f {path}.*")
-    logs("--limit", limit, instances=name)
-    texts = found(told()[name], "LG09")
-    assert any("what was written after that is not copied" in text and path in text for text in texts), texts
-    assert "after_the_gap" in copied(name)
-    output = logs("--limit", limit, code=2, fail_on="high", instances=name)
+def test_lines_that_were_removed_before_they_were_copied_are_a_gap(fleet: Fleet) -> None:
+    databases = fleet["analytics"], fleet["crm"]
+    paths = {database.name: _path(database) for database in databases}
+
+    def lose(database: Database) -> None:
+        act(database, "never_copied")
+        rotate(database)
+        act(database, "after_the_gap")
+        database.run(f"rm -f {paths[database.name]}.*")
+
+    together(lose, *databases)
+    output = logs_of(*databases, code=2, fail_on="high")
     assert "are high or worse" in " ".join(output.split())
+    for name, path in paths.items():
+        texts = found(told()[name], "LG09")
+        assert any("what was written after that is not copied" in text and path in text for text in texts), texts
+        assert "after_the_gap" in copied(name)
 
 
 def test_a_copy_on_the_control_host_that_was_altered_is_found(shop: Database) -> None:
@@ -138,7 +146,7 @@ def test_a_copy_on_the_control_host_that_was_altered_is_found(shop: Database) ->
     newest.chmod(0o600)
     newest.write_bytes(gzip.compress(gzip.decompress(kept).replace(b"CREATE", b"SELECT")))
     try:
-        logs("--limit", "maria1,localhost", instances="shop")
+        logs_of(shop)
         assert any(f"{newest.name} was altered" in text for text in found(told()["shop"], "LG10"))
     finally:
         newest.write_bytes(kept)
@@ -148,7 +156,7 @@ def test_a_chain_that_was_made_anew_on_the_host_is_refused(shop: Database) -> No
     before = _listing(REPORTS / "chain" / "shop")
     shop.run("rm -rf /var/lib/holdfast/.audit/shop")
     act(shop, "after_the_crime")
-    output = " ".join(logs("--limit", "maria1,localhost", code=2, instances="shop").split())
+    output = " ".join(logs_of(shop, code=2).split())
     assert "LG10" in output
     assert "a new chain was made" in output
     assert _listing(REPORTS / "chain" / "shop") == before

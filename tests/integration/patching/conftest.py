@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,9 @@ def last_patch(database: Database) -> dict[str, Any]:
     return database.records("patch")[-1]
 
 
-def window(seconds: float) -> list[dict[str, str]]:
-    """A maintenance window that closes in so many seconds, as a host has it."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    first, last = now - timedelta(hours=1), now + timedelta(seconds=seconds)
+def window(ends: datetime) -> list[dict[str, str]]:
+    """A maintenance window, as a host has it."""
+    first, last = (time.replace(tzinfo=None) for time in (ends - timedelta(hours=1), ends))
     return [{"name": "tonight", "kind": "maintenance", "time_zone": "UTC", "first": f"{first}", "last": f"{last}"}]
 
 
@@ -111,8 +110,7 @@ def _as_found(fleet: Fleet) -> Iterator[None]:
     hosts = list(fleet.hosts.values())
     before = together(names, *hosts)
     together(lambda database: database.run("systemctl stop 'holdfast-*.timer'"), *databases)
-    for database in databases:
-        make_table(database)
+    together(make_table, *databases)
     yield
     start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
     for database in databases:

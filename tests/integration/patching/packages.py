@@ -5,27 +5,29 @@ from __future__ import annotations
 from testinfra.host import Host
 
 DIRECTORY = "/srv/lab-patches"
+TREES = "/srv/lab-trees"
 LIST = "/etc/apt/sources.list.d/lab-patches.list"
 POLICY = "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Sandbox::User=root -o Dpkg::Options::=--force-confold"
-# Packs the installed version of a package anew, with a longer version and what was done to it.
+# Packs the installed version of a package anew, with a longer version and what was done to it. What it is made of is
+# kept for the next time.
 REPACK = f"""
 set -e
 package=$1 suffix=$2 change=$3
+version=$(dpkg-query -W -f '${{Version}}' "$package")
+kept={TREES}/$package=$version
+if [ ! -d "$kept" ]; then
+    rm -rf {TREES}/made && mkdir -p {TREES}/made && cd {TREES}/made
+    dpkg-repack --generate "$package" >/dev/null 2>&1
+    mv ./* "$kept"
+fi
 work=$(mktemp -d)
-cd "$work"
-mkdir -p {DIRECTORY}
-dpkg-repack "$package" >/dev/null 2>&1
-file=$(ls ./*.deb)
-dpkg-deb -R "$file" tree
-version=$(dpkg-deb -f "$file" Version)+$suffix
-sed -i "s/^Version:.*/Version: $version/" tree/DEBIAN/control
-cd tree
+cp -a "$kept" "$work/tree" && cd "$work/tree"
+sed -i "s/^Version:.*/Version: $version+$suffix/" DEBIAN/control
 eval "$change"
-cd ..
-dpkg-deb -Zgzip -z1 -b tree "{DIRECTORY}/${{package}}_$suffix.deb" >/dev/null
+mkdir -p {DIRECTORY} && cd {DIRECTORY}
+dpkg-deb -Znone -b "$work/tree" "${{package}}_$suffix.deb" >/dev/null
 rm -rf "$work"
-cd {DIRECTORY}
 for deb in *.deb; do
     dpkg-deb -f "$deb"
     echo "Filename: ./$deb"
@@ -44,9 +46,9 @@ BROKEN_SCRIPT = (
 )
 
 
-def slow(seconds: int) -> str:
-    """A package that takes its time."""
-    return f"printf '#!/bin/sh\\nsleep {seconds}\\n' >DEBIAN/preinst; chmod 755 DEBIAN/preinst"
+def waiting(command: str) -> str:
+    """A package that does something before it is unpacked."""
+    return f"printf '#!/bin/sh\\n%s\\n' '{command}' >DEBIAN/preinst; chmod 755 DEBIAN/preinst"
 
 
 def broken_program(path: str) -> str:
@@ -61,8 +63,8 @@ def repack(host: Host, package: str, suffix: str, change: str = PLAIN) -> None:
 
 
 def withdraw(host: Host) -> None:
-    """No longer offer what was packed."""
-    host.check_output(f"rm -rf {DIRECTORY} {LIST} && apt-get -qq update")
+    """No longer offer what was packed; a patch reads the lists of packages anew."""
+    host.check_output(f"rm -rf {DIRECTORY} {LIST}")
 
 
 def version(host: Host, package: str) -> str:
@@ -97,7 +99,9 @@ def names(host: Host) -> set[str]:
 def untouched(host: Host, before: set[str]) -> None:
     """No hold, no repository, no package and no file of these tests is left."""
     host.check_output("apt-mark showhold | xargs -r apt-mark unhold >/dev/null")
-    host.check_output(f"rm -rf {DIRECTORY} {LIST} /var/lib/holdfast/patching /usr/sbin/policy-rc.d; apt-get -qq update")
+    host.check_output(
+        f"rm -rf {DIRECTORY} {TREES} {LIST} /var/lib/holdfast/patching /usr/sbin/policy-rc.d; apt-get -qq update"
+    )
     # A version that was packed here is no newer one than the mirror's of which it was made.
     packed = host.check_output("dpkg-query -W -f '${Package}=${Version}\\n' | sed -n '/+lab/s/+lab.*//p'").split()
     if packed:

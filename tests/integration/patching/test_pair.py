@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.fleet import Database, together, until
 from tests.integration.patching.conftest import LIMITS, rollout
-from tests.integration.patching.packages import broken_program, repack, version, withdraw
+from tests.integration.patching.packages import PLAIN, broken_program, repack, version, withdraw
 from tests.integration.sites.conftest import (
     Pair,
     acknowledged,
@@ -54,9 +54,9 @@ def test_a_replica_that_does_not_come_back_ends_the_roll_out(pairs: list[Pair]) 
     second = pairs[0].second
     before = [pair.first.identity() for pair in pairs]
     installed = version(second.host, "postgresql-17")
-    for pair in pairs:
-        repack(pair.first.host, _package(pair.first), "lab6")
-    repack(second.host, "postgresql-17", "lab6", broken_program(PROGRAMS["postgresql-17"]))
+    broken = {second: broken_program(PROGRAMS["postgresql-17"])}
+    packed = [*(pair.first for pair in pairs), second]
+    together(lambda member: repack(member.host, _package(member), "lab6", broken.get(member, PLAIN)), *packed)
     _patch(code=2)
     ended = {item["host"]: item for item in rollout()}
     assert ended["dr1"]["outcome"] == "rolled back", ended
@@ -107,3 +107,4 @@ def test_a_pair_is_patched_without_a_loss(pairs: list[Pair]) -> None:
         assert promoted[-1]["replication"]["seconds_without_writes"] < 60
     _patch()
     assert [item["outcome"] for item in rollout()] == ["nothing due"] * 3
+    assert all(pair.primary() == pair.second for pair in pairs), "nothing due is no reason to swap anything"

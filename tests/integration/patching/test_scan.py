@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.integration.fleet import ROOT, Database, Fleet, playbook, until
+from testinfra.host import Host
+
+from tests.integration.fleet import ROOT, Database, Fleet, playbook, together, until
 
 # Something with a certificate that soon ends, which offers what should no longer be offered, on a port of nobody.
 LISTENER = """
@@ -15,6 +17,12 @@ systemd-run --quiet --collect --unit lab-tls openssl s_server -accept 8443 -key 
     -cert /run/lab-tls/cert -cipher DEFAULT@SECLEVEL=0 -min_protocol TLSv1.1 -quiet
 """
 INSTALL = "command -v %s >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install %s"
+
+
+def _install(wanted: tuple[Host, str]) -> None:
+    host, package = wanted
+    host.check_output("apt-get -qq update")
+    host.check_output(INSTALL, package, package)
 
 
 def _report(name: str) -> dict[str, Any]:
@@ -31,9 +39,7 @@ def _found(entry: dict[str, Any]) -> set[tuple[str, str]]:
 
 def test_planted_weaknesses_are_found_from_outside_and_from_inside(fleet: Fleet) -> None:
     host, scanner = fleet.hosts["pg1"], fleet.hosts["vault1"]
-    scanner.check_output("apt-get -qq update")
-    scanner.check_output(INSTALL, "nmap", "nmap")
-    host.check_output(INSTALL, "lynis", "lynis")
+    together(_install, (scanner, "nmap"), (host, "lynis"))
     host.check_output(LISTENER)
     until(lambda: host.run("openssl s_client -connect 127.0.0.1:8443 </dev/null").rc == 0)
     try:
