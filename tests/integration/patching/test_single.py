@@ -160,7 +160,10 @@ def test_servers_are_patched_under_load(
     fleet: Fleet, orders: Database, shop: Database, aged: dict[str, tuple[str, str]]
 ) -> None:
     with load(orders, shop):
-        patch(target=HOSTS, deploy=HOSTS)
+        patch(target=HOSTS, deploy=HOSTS, patching_at_a_time=2)
+    one, other = last_patch(orders), last_patch(shop)
+    assert one["started"] < other["finished"]
+    assert other["started"] < one["finished"], "hosts of no pair go side by side"
     for database in (orders, shop):
         older, newer = aged[database.name]
         assert version(database.host, package_of(database)) == newer
