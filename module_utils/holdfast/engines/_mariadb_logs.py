@@ -156,9 +156,10 @@ class MariaDBLogs:
         facts = Facts(needs=needs, readers=len(self._engine.rows(_READERS)))
         logged = instance.service_level.runs(Job.LOG)
         for repository in instance.repositories:
-            verified = history.verified(repository.name)
-            backups = [item for item in tool.backups(repository) if item.id in verified and not item.error]
-            facts.backups.extend(backups)
+            verified, backups = history.verified(repository.name), tool.backups(repository)
+            facts.backups.extend(item for item in backups if item.id in verified and not item.error)
+            if backups:
+                facts.oldest[repository.name] = min(item.started for item in backups).timestamp()
             if logged:
                 facts.saved[repository.name] = list(rules.saved(tool.store(repository).snapshots()))
         return facts
@@ -182,6 +183,7 @@ class Facts:
     current: str = ""  # the file that is being written
     backups: list[Backup] = field(default_factory=list)  # verified ones
     saved: dict[str, list[LogFile]] = field(default_factory=dict)  # by repository, where the log is backed up
+    oldest: dict[str, float] = field(default_factory=dict)  # when the first backup of a repository began
 
 
 def decide(files: Sequence[LogFile], facts: Facts) -> Purge:
@@ -194,8 +196,9 @@ def decide(files: Sequence[LogFile], facts: Facts) -> Purge:
     held = binlog.parse_position(newest.log_stop)[0] if newest and newest.log_stop else ""
     kept: dict[str, str] = {}
     going: list[LogFile] = []
-    for file in files:
-        why = _why_kept(file, held, newest, facts)
+    for number, file in enumerate(files):
+        ended = files[number + 1].created if number + 1 < len(files) else None
+        why = _why_kept(file, ended, held, newest, facts)
         if why or kept:
             kept[file.name] = why or "the server removes from the oldest on, and one before it stays"
         else:
@@ -220,12 +223,14 @@ def _check_replicas(facts: Facts) -> None:
         )
 
 
-def _why_kept(file: LogFile, held: str, newest: Backup | None, facts: Facts) -> str:
+def _why_kept(file: LogFile, ended: float | None, held: str, newest: Backup | None, facts: Facts) -> str:
     if newest is None:
         return "no backup is verified"
     if not held or not _before(file.name, held):
         return f"no verified backup holds it: the newest is {newest.id}, which ends in {held or 'an unknown file'}"
     for repository, saved in facts.saved.items():
+        if ended is not None and ended < facts.oldest.get(repository, 0.0):
+            continue  # every backup there has what is in it, and none is rolled forward with it
         if not any((item.created, item.name) == (file.created, file.name) and item.size >= file.size for item in saved):
             return f"it is not in repository {repository}"
     for need in facts.needs:

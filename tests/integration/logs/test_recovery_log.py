@@ -43,7 +43,7 @@ def test_what_the_engine_does_not_have_is_not_applicable_with_the_reason(fleet: 
 
 
 def test_binary_logs_go_when_a_verified_backup_holds_them_and_not_before(shop: Database) -> None:
-    # On a new host it is the first: a file from before that is in no repository, and stays with all after it.
+    # On a new host it is the first: what ended before it is in no repository, and off the site is no backup yet.
     shop.backup("log")
     fill(shop)
     fill(shop)

@@ -65,6 +65,22 @@ def test_what_one_repository_lacks_stays_and_all_that_is_newer_with_it(saved, wh
     assert "one before it stays" in planned.kept["mysql-bin.000002"]
 
 
+@pytest.mark.parametrize(
+    ("oldest", "gone"),
+    [
+        # Files end when the next one begins: 1002, 1003, 1004, 1005, and of the newest that is not known.
+        ({"local": 1002.5, "offsite": 1002.5}, ["1"]),
+        ({"local": 1003.5, "offsite": 1002.5}, ["1"]),
+        ({"local": 9999.0, "offsite": 9999.0}, ["1", "2", "3"]),
+        ({"local": 1002.0, "offsite": 1002.0}, []),
+        ({"local": 1002.5}, []),  # the other has no backup, and will need the log of its first one
+        ({}, []),
+    ],
+)
+def test_what_ended_before_every_backup_of_a_repository_need_not_be_in_it(oldest, gone):
+    assert names(decide(FILES, facts(saved={"local": [], "offsite": []}, oldest=oldest))) == gone
+
+
 def test_what_a_replica_needs_stays():
     planned = decide(FILES, facts(needs=[Need("shop", "shop-dr", "mysql-bin.000002")], readers=1))
     assert names(planned) == ["1"]
