@@ -15,14 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, connect, together
-
-_REST = r"""
-systemctl stop 'holdfast-*.timer'
-# A job that runs is "activating", which is-active takes for inactive.
-running="systemctl list-units --no-legend --state=activating,active,deactivating 'holdfast-*.service'"
-timeout 300 sh -c "while [ -n \"\$($running)\" ]; do sleep 0.5; done"
-"""
+from tests.integration.fleet import Database, Fleet, connect, rest, resume
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +46,9 @@ def database(request: pytest.FixtureRequest, fleet: Fleet) -> Database:
 def quiet(fleet: Fleet) -> Iterator[None]:
     """No timer starts a job of its own while tests count backups, and none is left of those that were started."""
     hosts = {item.hostname: item.host for item in fleet.values()}
-    together(lambda host: host.check_output(_REST), *hosts.values())
+    rest(*hosts.values())
     yield
-    start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
-    together(lambda host: host.check_output(start), *hosts.values())
+    resume(*hosts.values())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -26,6 +26,14 @@ _ROUTE = "/run/holdfast-test-route"
 # Molecule asks for colours, which are in the way of tests that read.
 _PLAIN = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
 
+_REST = r"""
+systemctl stop 'holdfast-*.timer'
+# A job that runs is "activating", which is-active takes for inactive.
+running="systemctl list-units --no-legend --state=activating,active,deactivating 'holdfast-*.service'"
+timeout 300 sh -c "while [ -n \"\$($running)\" ]; do sleep 0.5; done"
+"""
+_RESUME = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -263,3 +271,16 @@ def together(function: Callable[[T], R], *items: T) -> list[R]:
     """Call a function for all items at once: hosts work side by side."""
     with ThreadPoolExecutor(len(items)) as pool:
         return list(pool.map(function, items))
+
+
+def rest(*hosts: Host) -> None:
+    """Stop the timers, and wait for the jobs that they have started.
+
+    Setting up an instance starts its timers, and what they missed at once.
+    """
+    together(lambda host: host.check_output(_REST), *hosts)
+
+
+def resume(*hosts: Host) -> None:
+    """Start the timers again."""
+    together(lambda host: host.check_output(_RESUME), *hosts)

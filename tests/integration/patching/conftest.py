@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import ROOT, Database, Fleet, playbook, together, until
+from tests.integration.fleet import ROOT, Database, Fleet, playbook, rest, resume, together, until
 from tests.integration.patching.packages import age, names, untouched
 from tests.integration.sites.conftest import acknowledged, insert, start_writing, stop_writing, tokens
 
@@ -109,13 +109,12 @@ def _as_found(fleet: Fleet) -> Iterator[None]:
     databases = [fleet[name] for name in ("orders", "shop")]
     hosts = list(fleet.hosts.values())
     before = together(names, *hosts)
-    together(lambda database: database.run("systemctl stop 'holdfast-*.timer'"), *databases)
+    rest(*(database.host for database in databases))
     together(make_table, *databases)
     yield
-    start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
     for database in databases:
         database.sql(f"DROP TABLE IF EXISTS {TABLE}", database.name)
-        database.run(start)
+    resume(*(database.host for database in databases))
     together(lambda item: untouched(*item), *zip(hosts, before, strict=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.fleet import Fleet, until
+from tests.integration.fleet import Fleet, rest, until
 from tests.integration.patching.conftest import patch, rollout
 
 
@@ -20,4 +20,4 @@ def test_a_host_that_asks_for_it_is_rebooted(fleet: Fleet) -> None:
         assert database.identity()["started"] > before["started"]
     timers = host.check_output("systemctl list-timers --no-legend 'holdfast-*' | wc -l")
     assert int(timers) > 0, "jobs go on"
-    host.check_output("systemctl stop 'holdfast-*.timer'")
+    rest(host)

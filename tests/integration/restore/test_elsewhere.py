@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.fleet import ROOT, Database, Fleet, make_bare, playbook, until
+from tests.integration.fleet import ROOT, Database, Fleet, make_bare, playbook, rest, until
 from tests.integration.restore.ledger import Ledger
 
 FIRST = ("-i", str(ROOT / "molecule" / "restore" / "first"))
@@ -84,6 +84,7 @@ def test_a_new_instance_on_the_same_host(fleet: Fleet, analytics_ledger: Ledger)
         _assert_of_its_own(copy, source)
     finally:
         playbook("site", "--limit", "pg2,localhost")
+        rest(source.host)
         source.run(_REMOVED.format(source.local))
     assert source.backup("incremental")["result"] == "ok"
 

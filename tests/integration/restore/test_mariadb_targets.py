@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, playbook, until
+from tests.integration.fleet import Database, Fleet, playbook, rest, until
 from tests.integration.restore.ledger import Ledger, drop_previous, restore
 from tests.integration.staging import assert_failed, service_level
 
@@ -98,6 +98,7 @@ def _log_backed_up(database: Database) -> Iterator[None]:
     site = ("site", "--limit", f"{database.hostname},localhost")
     extra = {"db_service_levels": {database.level: level}, "backup_restart_instances": [database.name]}
     playbook(*site, extra=extra)
+    rest(database.host)
     try:
         yield
     finally:

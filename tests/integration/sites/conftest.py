@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import ROOT, Database, connect, make_bare, playbook, together, until
+from tests.integration.fleet import ROOT, Database, connect, make_bare, playbook, rest, resume, together, until
 from tests.integration.staging import edited
 
 INVENTORY = ROOT / "molecule" / "sites" / "inventory"
@@ -118,14 +118,13 @@ def pairs() -> Iterator[list[Pair]]:
     """One pair of each engine. Afterwards the alternate site is as empty as it was, and nobody has a replica."""
     fleet = connect(INVENTORY)
     found = [Pair(fleet[name], fleet[f"{name}-dr"]) for name in ("analytics", "crm")]
-    together(lambda host: host.check_output("systemctl stop 'holdfast-*.timer'"), *_hosts(found))
+    rest(*_hosts(found))
     for pair in found:
         _make_table(pair)
     yield found
     together(_dissolve, *found)
     make_bare(fleet.hosts[REMOTE])
-    start = "systemctl list-unit-files --no-legend 'holdfast-*.timer' | awk '{print $1}' | xargs -r systemctl start"
-    together(lambda pair: pair.first.run(start), *found)
+    resume(*(pair.first.host for pair in found))
 
 
 def _hosts(found: list[Pair]) -> list[Any]:

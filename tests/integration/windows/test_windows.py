@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fleet import Database, Fleet, playbook, together
+from tests.integration.fleet import Database, Fleet, playbook, rest, together
 from tests.integration.staging import edited
 
 NAMES = ("analytics", "shop")
@@ -29,7 +29,7 @@ PERSON = {"window_override_by": "Dana", "window_override_reason": "disk is faili
 def _closed(fleet: Fleet) -> Iterator[None]:
     """The windows of both instances are closed, as playbooks/site.yml left them, and no timer starts a job."""
     playbook(*SITE, extra={"db_maintenance_windows": LATER})
-    together(lambda name: fleet[name].run("systemctl stop 'holdfast-*.timer'"), *NAMES)
+    rest(*(fleet[name].host for name in NAMES))
     yield
     playbook(*SITE)
     for name in NAMES:
