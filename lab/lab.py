@@ -228,7 +228,7 @@ class Lab:
     def _run(self, host: Host, network: str) -> None:
         options = [
             # Restarted, so that a host which reboots comes back.
-            *("--privileged", "--systemd=always", "--restart=always", f"--hostname={host.name}"),
+            *("--privileged", "--systemd=always", "--restart=unless-stopped", f"--hostname={host.name}"),
             *(f"--network={network}", f"--network-alias={host.name}"),
             *(f"--{label}" for label in self.labels),
             f"--volume={self.state.shared(host.name)}:/lab:ro",

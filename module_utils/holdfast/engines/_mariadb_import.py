@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 LEAST_BYTES = 16 << 20
 # Any other is written otherwise in the name of its file.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
-# None of these is wanted: an index or a generated value that lives elsewhere, several files, a file that only its own
-# server can read.
+# Indexes and generated values that are not all in the file, tables of several files, files that only their own server
+# can read.
 _UNFIT = re.compile(
     r"^\s+(?:FULLTEXT|SPATIAL) |\bGENERATED ALWAYS AS\b|\bPARTITION BY\b|\bENCRYPTED\b|\bDIRECTORY=", re.MULTILINE
 )
@@ -58,7 +58,10 @@ def saves_time(source: MariaDB, place: Place, size: int, target: MariaDB) -> boo
 
 
 def take_over(source: MariaDB, place: Place, target: MariaDB) -> bool:
-    """Make the table on the other server out of a copy of its file; False, with nothing left of it, when it refuses."""
+    """Make the table on the other server out of a copy of its file; False, with nothing left of it, when it refuses.
+
+    Whoever interrupts it removes what it has made.
+    """
     definition, table = _definition(source, place), quoted(*place)
     form = source.row(_TABLE, place)[2]
     if not _FORMAT.search(definition) and form != dict(target.rows(_SETTINGS))["innodb_default_row_format"]:
@@ -75,10 +78,8 @@ def take_over(source: MariaDB, place: Place, target: MariaDB) -> bool:
         finally:
             source.execute("UNLOCK TABLES")
         target.rows(f"ALTER TABLE {table} IMPORT TABLESPACE", patience=None)
-    except BaseException as error:
+    except (HoldfastError, OSError) as error:
         target.execute(f"DROP TABLE IF EXISTS {table}")
-        if not isinstance(error, (HoldfastError, OSError)):
-            raise
         log.warning("the file of %s cannot be taken over, its rows are loaded: %s", ".".join(place), error)
         return False
     finally:

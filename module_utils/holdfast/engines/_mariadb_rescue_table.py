@@ -90,9 +90,9 @@ class TableRescue:
 
     def load(self) -> None:
         large = _mariadb_import.saves_time(self._source, self._new, self.size_bytes, self._live)
-        if large and _mariadb_import.take_over(self._source, self._new, self._live):
-            return
         try:
+            if large and _mariadb_import.take_over(self._source, self._new, self._live):
+                return
             move(self._source, self._schema, ["--skip-triggers", self._new[1]], self._live, self._schema)
         except BaseException:
             self._live.execute(f"DROP TABLE IF EXISTS {quoted(*self._new)}")

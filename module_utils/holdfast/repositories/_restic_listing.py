@@ -1,7 +1,7 @@
 """What restic said that a repository on a disk holds, for as long as it is true.
 
 To open a repository costs restic most of a second of thinking about the key, in every job and every status. A snapshot
-is a file that is written once, so their names, with the key, tell whether the last answer still holds.
+is a file that is written once, so names, sizes and times, with the key, tell whether the last answer still holds.
 """
 
 from __future__ import annotations
@@ -37,12 +37,19 @@ class Listing:
         return answer
 
     def _state(self) -> str:
-        """What changes with the repository, its snapshots and its key; empty when that cannot be read."""
+        """What changes with the repository, its snapshots and its key.
+
+        Empty when that cannot be read, or where nothing can be written: restic, which locks what it reads, says why.
+        """
         try:
+            if not os.access(os.path.join(self._directory, "locks"), os.W_OK) or not _has_room(self._directory):
+                return ""
             with open(os.path.join(self._directory, "config"), "rb") as stream:
                 state = hmac.new(self._key, stream.read(), hashlib.sha256)
             for part in _PARTS:
-                state.update("\n".join([part, *sorted(os.listdir(os.path.join(self._directory, part)))]).encode())
+                with os.scandir(os.path.join(self._directory, part)) as entries:
+                    found = sorted((item.name, item.stat().st_size, item.stat().st_mtime_ns) for item in entries)
+                state.update(f"{part} {found}".encode())
         except OSError:
             return ""
         return state.hexdigest()
@@ -60,3 +67,9 @@ class Listing:
         except (OSError, ValueError):
             return {}
         return found
+
+
+def _has_room(directory: str) -> bool:
+    room = os.statvfs(directory)
+    # A file system that counts no inodes says that it has none.
+    return room.f_bavail > 0 and (room.f_favail > 0 or room.f_files == 0)

@@ -6,6 +6,7 @@ import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.holdfast import errors
@@ -308,7 +309,7 @@ class TestListing:
     @pytest.fixture
     def asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         place = tmp_path / "r" / "restic" / "orders"
-        for part in ("keys", "snapshots"):
+        for part in ("keys", "locks", "snapshots"):
             (place / part).mkdir(parents=True)
         (place / "config").write_text("sealed")
         (place / "keys" / "1").touch()
@@ -325,10 +326,28 @@ class TestListing:
         kept = tmp_path / "state" / "cache" / "listing-local.json"
         assert kept.stat().st_mode & 0o777 == 0o600
 
-    @pytest.mark.parametrize("change", ["config", "keys/2", "snapshots/1"])
+    @pytest.mark.parametrize("change", ["config", "keys/1", "keys/2", "snapshots/1"])
     def test_what_changes_is_asked_again(self, tmp_path: Path, asked: Path, change: str) -> None:
         self.ask(tmp_path)
         (tmp_path / "r" / "restic" / "orders" / change).write_text("other")
+        self.ask(tmp_path)
+        assert len(asked.read_text().splitlines()) == 2
+
+    @pytest.mark.parametrize("room", [(0, 9, 9), (9, 0, 9)])
+    def test_a_full_disk_is_restics_to_tell(
+        self, tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch, room: tuple[int, int, int]
+    ) -> None:
+        self.ask(tmp_path)
+        full = SimpleNamespace(**dict(zip(("f_bavail", "f_favail", "f_files"), room, strict=True)))
+        monkeypatch.setattr(os, "statvfs", lambda _: full)
+        self.ask(tmp_path)
+        assert len(asked.read_text().splitlines()) == 2
+
+    def test_a_repository_that_cannot_be_written_to_is_restics_to_tell(
+        self, tmp_path: Path, asked: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.ask(tmp_path)
+        monkeypatch.setattr(os, "access", lambda path, _: not str(path).endswith("locks"))
         self.ask(tmp_path)
         assert len(asked.read_text().splitlines()) == 2
 
