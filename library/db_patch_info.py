@@ -72,7 +72,7 @@ def main() -> None:
             refresh=module.params["refresh"] and not module.check_mode, source=module.params["vulnerability_source"]
         )
     except HoldfastError as error:
-        module.fail_json(msg=str(error), due={})
+        module.fail_json(msg=str(error))
     module.exit_json(changed=False, due=found)
 
 
