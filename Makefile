@@ -71,17 +71,24 @@ both-ends: venv
 		echo "not run: lint and unit tests on a second Python, as no other than $(PYTHON) is installed"; \
 	fi
 
-# Logs and patches change the packages of their hosts: they have a lab of their own. Without reset, hosts of a run that
-# was cut short count as there.
+# A scenario that fails does not hide what the others would say. Logs and patches change the packages of their hosts: they
+# have a lab of their own. Without reset, hosts of a run that was cut short count as there.
+PACKAGES := logs patching
+SCENARIOS := $(filter-out default shared $(PACKAGES),$(sort $(notdir $(wildcard molecule/*))))
+
 molecule: containers ## Run the scenarios on hosts of their own
 	@mkdir -p .cache && rm -f $(FAILURES)
 	@failed=; \
-	for part in "--all --exclude logs --exclude patching" "--scenario-name logs --scenario-name patching"; do \
+	for scenarios in "$(SCENARIOS)" "$(PACKAGES)"; do \
 		molecule reset --scenario-name default >/dev/null 2>&1; \
 		$(LAB) --name molecule down; \
-		HOLDFAST_FAILURES=$(FAILURES) molecule test $$part || failed=1; \
+		for scenario in $$scenarios; do \
+			HOLDFAST_FAILURES=$(FAILURES) molecule test --scenario-name $$scenario --destroy=never || \
+				failed="$$failed $$scenario"; \
+		done; \
 	done; \
-	if [ -n "$$failed" ]; then cat $(FAILURES) 2>/dev/null; exit 1; fi
+	molecule destroy --scenario-name default; \
+	if [ -n "$$failed" ]; then cat $(FAILURES) 2>/dev/null; echo "failed:$$failed" >&2; exit 1; fi
 
 test: lint unit both-ends molecule ## Run all tests
 

@@ -20,6 +20,24 @@ log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _STDERR_LINES_KEPT = 40
+_PATIENCE = 5  # seconds from SIGTERM to SIGKILL
+# Reads "+group" when a tool starts and "-group" when it has ended. When its input ends, so has the job: it ends the
+# tools that are left, with all that they have started.
+_GUARD = f"""
+groups=' '
+while read -r line; do
+    group=${{line#?}}
+    case $line in
+        +*) groups="$groups$group " ;;
+        -*) groups="${{groups%%" $group "*}} ${{groups#*" $group "}}" ;;
+    esac
+done
+for number in TERM KILL; do
+    for group in $groups; do kill -$number -"$group" && left=yes; done
+    [ "$left" ] || exit 0
+    [ $number = KILL ] || sleep {_PATIENCE}
+done
+"""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Stream = Union[None, int, IO[bytes]]
@@ -69,8 +87,48 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process with its parent: a job killed with SIGKILL cannot stop its tools itself."""
+    """Have the kernel end this process with its parent, which cannot do so when it is killed itself."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class _Guard:
+    """Ends the tools of a job that cannot do so because it was killed.
+
+    The kernel could tell a tool of its parent's end (as :func:`die_with_parent` has it do), but not the workers of the
+    tool, which would go on writing while the next job works on the same files: pgBackRest's try again after 15 seconds.
+    """
+
+    def __init__(self) -> None:
+        self._owner = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def watch(self, group: int) -> None:
+        """Have the process group end with this process."""
+        if self._owner != os.getpid():  # after a fork, it is the guard of the parent
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "holdfast-guard"],
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+            self._owner = os.getpid()
+        self._tell(f"+{group}")
+
+    def release(self, group: int) -> None:
+        """The process group has ended, and its number may soon be that of another."""
+        self._tell(f"-{group}")
+
+    def _tell(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # somebody has killed it: the job itself still ends its tools
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
+
+
+_guard = _Guard()
 
 
 @contextmanager
@@ -93,27 +151,33 @@ def start(
         stderr=stderr,
         cwd=cwd or "/",
         start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, and no thread of ours holds a lock that it takes
     )
+    _guard.watch(process.pid)
     try:
         yield process
     finally:
         kill(process)
+        _guard.release(process.pid)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 pipe.close()
 
 
-def kill(process: subprocess.Popen[bytes], patience: float = 5.0) -> None:
-    """End a command and its children: SIGTERM, and SIGKILL after ``patience`` seconds."""
-    if process.poll() is not None:
+def kill(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> None:
+    """End a command and its children: SIGTERM, and SIGKILL after ``patience`` seconds.
+
+    What a command leaves that has ended well, it left on purpose.
+    """
+    if process.poll() == 0:
         return
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    if process.returncode is None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-            return
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 class StderrReader(threading.Thread):

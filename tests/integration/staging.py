@@ -177,6 +177,19 @@ def restic(database: Database, arguments: str) -> str:
 
 
 @contextmanager
+def slow_repository(database: Database, seconds: int) -> Iterator[None]:
+    """Nothing of what a job reads or writes comes or goes before so many seconds, on a host however fast."""
+    program = "pgbackrest" if database.is_postgresql else "restic"
+    path = f"/usr/local/sbin/{program}"
+    script = f'#!/bin/sh\nsleep {seconds}\nexec /usr/bin/{program} "$@"\n'
+    database.run("printf %%s %s >%s && chmod 755 %s", script, path, path)
+    try:
+        yield
+    finally:
+        database.run("rm %s", path)
+
+
+@contextmanager
 def small_repository(database: Database, spare: str = "1M") -> Iterator[None]:
     """The first repository is on a file system with almost no space left.
 

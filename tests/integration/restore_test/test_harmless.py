@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.integration.fleet import Database, until
 from tests.integration.restore_test.test_measured import assert_no_scratch
-from tests.integration.staging import assert_failed, payload, rotten, service_level
+from tests.integration.staging import assert_failed, payload, rotten, service_level, slow_repository
 
 
 def _files(database: Database) -> list[str]:
@@ -55,7 +55,7 @@ def test_scratch_of_a_killed_test_is_removed_by_the_next(database: Database) -> 
 
 
 def test_a_missed_objective_fails_and_says_by_how_much(shop: Database) -> None:
-    with service_level(shop, rto="1s"):
+    with service_level(shop, rto="1s"), slow_repository(shop, 2):
         record = shop.holdfast("restore-test", code=1)
     assert_failed(shop, record, "objective-missed", "RTO", "1 s")
     assert record["restore_test"]["check"]["problems"] == 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.integration.fleet import Database, Fleet, playbook, rest, together
-from tests.integration.staging import edited
+from tests.integration.staging import edited, slow_repository
 
 NAMES = ("analytics", "shop")
 SITE = ("site", "--limit", "pg2,maria1,localhost")
@@ -85,7 +85,7 @@ def test_a_backup_that_a_person_wants_goes_on_with_a_warning(database: Database)
 
 def test_a_job_is_stopped_cleanly_at_the_end_of_its_window(database: Database) -> None:
     before = database.ids()
-    with _slow_repository(database), _open_for(database, 2.5):
+    with slow_repository(database, 4), _open_for(database, 2.5):
         result = database.host.run("holdfast restore-test %s --scheduled --json", database.name)
     record = _newest(database)
     assert (result.rc, record["result"], record["error"]["code"]) == (1, "failed", "window-closed"), record
@@ -95,18 +95,6 @@ def test_a_job_is_stopped_cleanly_at_the_end_of_its_window(database: Database) -
     assert database.run("pgrep -a -u %s -f %s/scratch", database.owner, database.state, code=None) == ""
     assert database.ids() == before
     assert database.answers()
-
-
-@contextmanager
-def _slow_repository(database: Database) -> Iterator[None]:
-    """Nothing of what a job reads comes before its window has ended."""
-    program = "pgbackrest" if database.is_postgresql else "restic"
-    path = f"/usr/local/sbin/{program}"
-    database.run("printf '#!/bin/sh\nsleep 4\nexec /usr/bin/%s \"$@\"\n' >%s && chmod 755 %s", program, path, path)
-    try:
-        yield
-    finally:
-        database.run("rm %s", path)
 
 
 def _restore(name: str, *args: str, code: int = 0, **extra: Any) -> str:
