@@ -18,10 +18,16 @@ from . import packages
 from .packages import Change, Package
 
 POLICY = "/usr/sbin/policy-rc.d"
-_POLICY = "#!/bin/sh\n# Holdfast is patching and restarts servers itself. May be removed when it is not.\nexit 101\n"
+# Left behind by a killed run, it stands in nobody's way: the scripts of packages have the environment of their apt.
+_POLICY = """\
+#!/bin/sh
+# Holdfast restarts servers itself after its own changes of packages; those of others are not its business.
+[ -z "$HOLDFAST_PATCHES" ] || exit 101
+"""
 _KEEP = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
 _QUIET = ("-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Sandbox::User=root")
 _ENVIRONMENT = {
+    "HOLDFAST_PATCHES": "1",
     "DEBIAN_FRONTEND": "noninteractive",
     "NEEDRESTART_SUSPEND": "1",
     "APT_LISTCHANGES_FRONTEND": "none",

@@ -292,6 +292,7 @@ def test_a_patch_that_is_killed_is_undone_by_the_next(orders: Database, aged: di
     try:
         patch(target="pg1", deploy="pg1", patching_backup="none", code=2)
         assert orders.host.run("test -e /var/lib/holdfast/patching/journal.json").rc == 0
+        assert orders.host.run("/usr/sbin/policy-rc.d postgresql restart").rc == 0, "others' packages may restart"
         patch(target="pg1", deploy="pg1", patching_backup="none")
         record = last_patch(orders)
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.integration.fleet import Database, Fleet
@@ -66,6 +68,28 @@ def test_onto_the_live_files(ledger: Ledger) -> None:
     assert record["restore"]["previous"] is None
     assert database.identity()["system"] == system
     assert database.backup("incremental")["result"] == "ok"
+
+
+def test_nobody_starts_the_server_on_half_restored_files(ledger: Ledger) -> None:
+    """The control file comes last."""
+    database = ledger.database
+    assert database.backup("full")["result"] == "ok"
+    expected, moment = ledger.rows(), ledger.now()
+    database.sql("DELETE FROM ledger", database.name)
+    ledger.save_log()
+    control = f"{database.identity()['directory']}/global/pg_control"
+    with ThreadPoolExecutor() as pool:
+        restored = pool.submit(restore, database, "--time", moment, "--delta", "--no-check")
+        stopped = database.host.run(
+            f"for i in $(seq 3000); do [ -e {control} ] || {{ pkill -STOP pgbackrest && exit; }}; sleep 0.01; done; exit 1"
+        )
+        started = database.host.run("systemctl start %s", database.unit)
+        database.run("pkill -CONT pgbackrest")
+        record = restored.result()
+    assert stopped.rc == 0, "the control file was there all the time"
+    assert started.rc != 0
+    assert record["result"] == "ok"
+    assert ledger.rows() == expected
 
 
 def test_tablespaces(ledger: Ledger) -> None:
