@@ -80,9 +80,8 @@ def test_nobody_starts_the_server_on_half_restored_files(ledger: Ledger) -> None
     control = f"{database.identity()['directory']}/global/pg_control"
     with ThreadPoolExecutor() as pool:
         restored = pool.submit(restore, database, "--time", moment, "--delta", "--no-check")
-        stopped = database.host.run(
-            f"for i in $(seq 3000); do [ -e {control} ] || {{ pkill -STOP pgbackrest && exit; }}; sleep 0.01; done; exit 1"
-        )
+        gone = f"for i in $(seq 3000); do [ -e {control} ] || {{ pkill -STOP pgbackrest && exit; }}; sleep 0.01; done"
+        stopped = database.host.run(f"{gone}; exit 1")
         started = database.host.run("systemctl start %s", database.unit)
         database.run("pkill -CONT pgbackrest")
         record = restored.result()
