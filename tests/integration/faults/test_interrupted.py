@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.fleet import Database, together, until
-from tests.integration.staging import assert_failed, option, unharmed
+from tests.integration.staging import assert_failed, option, slow_repository, unharmed
 
 TOOLS = "pgbackrest|mariadb-backup|mariabackup|restic"
 
@@ -70,7 +70,7 @@ def test_stopped_by_systemd(database: Database) -> None:
 
 def test_time_limit(database: Database) -> None:
     with unharmed(database):
-        with option(database, "time_limit_full", "1s"):
+        with option(database, "time_limit_full", "1s"), slow_repository(database, 20):
             record = database.backup("full", code=1)
         assert_failed(database, record, "time-limit", "time_limit_full", "1.0s")
         assert record["seconds"] < 10

@@ -43,10 +43,8 @@ def test_scratch_is_gone_when_the_backup_is_damaged(database: Database) -> None:
 def test_scratch_of_a_killed_test_is_removed_by_the_next(database: Database) -> None:
     database.run("setsid holdfast restore-test %s >/dev/null 2>&1 &", database.name)
     scratch = f"{database.state}/scratch/restore-test"
-    assert (
-        database.host.run(f"for i in $(seq 1000); do [ -d {scratch}/data ] && exit; sleep 0.02; done; exit 1").rc == 0
-    )
-    database.run(f"pkill -KILL -f 'holdfast [r]estore-test {database.name}'")
+    kill = f"pkill -KILL -f 'holdfast [r]estore-test {database.name}'"
+    database.run(f"for i in $(seq 1000); do [ -d {scratch}/data ] && {kill} && exit; sleep 0.02; done; exit 1")
     until(lambda: database.holdfast("reap") is not None and database.records(last=1)[0]["job"] == "restore_test")
     assert database.records(last=1)[0]["error"]["code"] == "killed"
     assert database.run("ls %s", scratch), "otherwise this test shows nothing"

@@ -85,12 +85,12 @@ def test_a_backup_that_a_person_wants_goes_on_with_a_warning(database: Database)
 
 def test_a_job_is_stopped_cleanly_at_the_end_of_its_window(database: Database) -> None:
     before = database.ids()
-    with slow_repository(database, 4), _open_for(database, 2.5):
+    with slow_repository(database, 20), _open_for(database, 5):
         result = database.host.run("holdfast restore-test %s --scheduled --json", database.name)
     record = _newest(database)
     assert (result.rc, record["result"], record["error"]["code"]) == (1, "failed", "window-closed"), record
     assert "low-impact window soon-over ends at" in record["error"]["what"]
-    assert record["seconds"] < 5
+    assert record["seconds"] < 10
     assert database.run("find %s/scratch -mindepth 1 -maxdepth 1", database.state, code=None) == ""
     assert database.run("pgrep -a -u %s -f %s/scratch", database.owner, database.state, code=None) == ""
     assert database.ids() == before
