@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import IO, Union
 
 from .errors import CommandFailed, NotInstalled
@@ -21,21 +23,20 @@ log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _STDERR_LINES_KEPT = 40
 _PATIENCE = 5  # seconds from SIGTERM to SIGKILL
-# Reads "+group" when a tool starts and "-group" when it has ended. When its input ends, so has the job: it ends the
-# tools that are left, with all that they have started.
+# Reads "+ number group" when a tool starts and "- number" when it has ended. When its input ends, so has the job: it
+# ends the tools that are left, with all that they have started.
 _GUARD = f"""
 groups=' '
-while read -r line; do
-    group=${{line#?}}
-    case $line in
-        +*) groups="$groups$group " ;;
-        -*) groups="${{groups%%" $group "*}} ${{groups#*" $group "}}" ;;
+while read -r sign number group; do
+    case $sign$groups in
+        +*) groups="$groups$number:$group " ;;
+        -*" $number:"*) after=${{groups#*" $number:"}}; groups="${{groups%%" $number:"*}} ${{after#* }}" ;;
     esac
 done
-for number in TERM KILL; do
-    for group in $groups; do kill -$number -"$group" && left=yes; done
+for signal in TERM KILL; do
+    for group in $groups; do kill -$signal -"${{group#*:}}" && left=yes; done
     [ "$left" ] || exit 0
-    [ $number = KILL ] || sleep {_PATIENCE}
+    [ $signal = KILL ] || sleep {_PATIENCE}
 done
 """
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -101,9 +102,10 @@ class _Guard:
     def __init__(self) -> None:
         self._owner = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count()
 
-    def watch(self, group: int) -> None:
-        """Have the process group end with this process."""
+    def open(self) -> int:
+        """A number for a tool that is about to start."""
         if self._owner != os.getpid():  # after a fork, it is the guard of the parent
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _GUARD, "holdfast-guard"],
@@ -115,11 +117,15 @@ class _Guard:
                 start_new_session=True,
             )
             self._owner = os.getpid()
-        self._tell(f"+{group}")
+        return next(self._numbers)
 
-    def release(self, group: int) -> None:
-        """The process group has ended, and its number may soon be that of another."""
-        self._tell(f"-{group}")
+    def enter(self, number: int) -> None:
+        """Have the process group of the caller, which will become the tool, end with the job."""
+        self._tell(f"+ {number} {os.getpid()}")
+
+    def close(self, number: int) -> None:
+        """The tool has ended, and its process group may soon be that of another."""
+        self._tell(f"- {number}")
 
     def _tell(self, line: str) -> None:
         assert self._process is not None
@@ -143,24 +149,28 @@ def start(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command; whatever ends the block, the command and its children end with it."""
     log.debug("run %s", " ".join(argv))
-    process = subprocess.Popen(
-        [require(argv[0]), *argv[1:]],
-        env=environment(env),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        cwd=cwd or "/",
-        start_new_session=True,
-    )
-    _guard.watch(process.pid)
+    program, number = require(argv[0]), _guard.open()
     try:
-        yield process
+        process = subprocess.Popen(
+            [program, *argv[1:]],
+            env=environment(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd or "/",
+            start_new_session=True,
+            # Before it is the tool: this process may be killed before it learns of the child.
+            preexec_fn=partial(_guard.enter, number),  # noqa: PLW1509 - it takes no lock that a thread could hold
+        )
+        try:
+            yield process
+        finally:
+            kill(process)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe:
+                    pipe.close()
     finally:
-        kill(process)
-        _guard.release(process.pid)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
+        _guard.close(number)
 
 
 def kill(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> None:

@@ -59,12 +59,12 @@ def test_tool_and_its_workers_end_with_a_killed_job(number: signal.Signals) -> N
 
 
 def test_guard_ends_what_is_left_and_nothing_else() -> None:
-    """Of tools whose numbers end alike, too. What refuses SIGTERM gets SIGKILL."""
+    """Of tools whose numbers end alike, and with one that never started, too. What refuses SIGTERM gets SIGKILL."""
     tools = [subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 300"], start_new_session=True) for _ in range(2)]
     guard = subprocess.Popen(["sh", "-c", process._GUARD.replace("sleep 5", "sleep 0.2")], stdin=subprocess.PIPE)
     done, left = (tool.pid for tool in tools)
     try:
-        guard.communicate(f"+{done}\n+9{done}\n+{left}\n-9{done}\n-{done}\n".encode(), timeout=20)
+        guard.communicate(f"+ 1 {done}\n+ 11 9{done}\n+ 21 {left}\n- 2\n- 11\n- 1\n".encode(), timeout=20)
         tools[1].wait(5)
         assert tools[1].returncode == -signal.SIGKILL
         assert _runs(done)
