@@ -72,7 +72,8 @@ both-ends: venv
 	fi
 
 # A scenario that fails does not hide what the others would say. Logs and patches change the packages of their hosts: they
-# have a lab of their own. Without reset, hosts of a run that was cut short count as there.
+# have a lab of their own. Without reset, hosts of a run that was cut short count as there; without force, hosts that one
+# scenario has prepared count as prepared for the next.
 PACKAGES := logs patching
 SCENARIOS := $(filter-out default shared $(PACKAGES),$(sort $(notdir $(wildcard molecule/*))))
 
@@ -83,7 +84,8 @@ molecule: containers ## Run the scenarios on hosts of their own
 		molecule reset --scenario-name default >/dev/null 2>&1; \
 		$(LAB) --name molecule down; \
 		for scenario in $$scenarios; do \
-			HOLDFAST_FAILURES=$(FAILURES) molecule test --scenario-name $$scenario --destroy=never || \
+			molecule prepare --scenario-name $$scenario --force && \
+				HOLDFAST_FAILURES=$(FAILURES) molecule test --scenario-name $$scenario --destroy=never || \
 				failed="$$failed $$scenario"; \
 		done; \
 	done; \

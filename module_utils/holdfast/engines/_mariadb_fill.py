@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from ..errors import Refused, RepositoryFull
 from ..files import read
@@ -25,7 +25,7 @@ from ._mariadb_scratch import MariaDBScratch
 if TYPE_CHECKING:
     from .mariadb import MariaDB
 
-_LOG_BEFORE = 3600.0  # seconds of log before the replica fell silent that are looked through
+_LOG_BEFORE = 3600.0  # seconds of log before what is missing that are looked through: clocks differ
 
 
 def scratch_directory(instance: Instance) -> str:
@@ -59,9 +59,12 @@ class Fill:
         """The GTID position of the end of a backup."""
         return str(backup.details.get("gtid") or "")
 
-    def replay_log(self, name: str, position: str, quiet_seconds: float) -> None:
-        """Replay what the repositories hold of the log of an instance after a position."""
-        since = time.time() - quiet_seconds - _LOG_BEFORE
+    def replay_log(self, name: str, position: Callable[[], str], since: float) -> None:
+        """Replay what the repositories hold of the log of an instance that the server has not.
+
+        ``position`` tells what it has; what was written before ``since``, in seconds since the epoch, it surely has.
+        """
+        since -= _LOG_BEFORE
         for _, repository, tool in self._homes([name]):
             snapshots = tool.store(repository).snapshots()
             holders = rules.saved(snapshots)
@@ -76,7 +79,7 @@ class Fill:
             for snapshot in dict.fromkeys(holders[file].id for file in later):
                 wanted = [file.name for file in later if holders[file].id == snapshot]
                 tool.store(repository).restore(snapshot, directory, include=wanted)
-            self._apply([os.path.join(directory, file.name) for file in later], position)
+            self._apply([os.path.join(directory, file.name) for file in later], position())
             shutil.rmtree(directory)
 
     def _apply(self, paths: Sequence[str], position: str) -> None:

@@ -162,6 +162,8 @@ class MariaDBLogs:
                 facts.oldest[repository.name] = min(item.started for item in backups).timestamp()
             if logged:
                 facts.saved[repository.name] = list(rules.saved(tool.store(repository).snapshots()))
+            elif backups:
+                facts.begins[repository.name] = max(backups, key=lambda item: item.finished)
         return facts
 
     def purge(self, planned: Purge) -> int:
@@ -184,6 +186,7 @@ class Facts:
     backups: list[Backup] = field(default_factory=list)  # verified ones
     saved: dict[str, list[LogFile]] = field(default_factory=dict)  # by repository, where the log is backed up
     oldest: dict[str, float] = field(default_factory=dict)  # when the first backup of a repository began
+    begins: dict[str, Backup] = field(default_factory=dict)  # the newest by repository, where the log is not backed up
 
 
 def decide(files: Sequence[LogFile], facts: Facts) -> Purge:
@@ -193,7 +196,7 @@ def decide(files: Sequence[LogFile], facts: Facts) -> Purge:
     """
     _check_replicas(facts)
     newest = max(facts.backups, key=lambda item: item.finished, default=None)
-    held = binlog.parse_position(newest.log_stop)[0] if newest and newest.log_stop else ""
+    held = _last_file(newest)
     kept: dict[str, str] = {}
     going: list[LogFile] = []
     for number, file in enumerate(files):
@@ -236,7 +239,15 @@ def _why_kept(file: LogFile, ended: float | None, held: str, newest: Backup | No
     for need in facts.needs:
         if not _before(file.name, need.file):
             return f"replica {need.replica} still needs {need.file}"
+        for repository, backup in facts.begins.items():
+            # Nobody else has what a replica lacks that is made anew.
+            if not _before(file.name, _last_file(backup) or file.name):
+                return f"replica {need.replica} would need it when made from {backup.id}, the newest in {repository}"
     return ""
+
+
+def _last_file(backup: Backup | None) -> str:
+    return binlog.parse_position(backup.log_stop)[0] if backup and backup.log_stop else ""
 
 
 def _before(name: str, other: str) -> bool:

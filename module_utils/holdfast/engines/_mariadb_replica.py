@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import zlib
@@ -17,7 +18,10 @@ from ._mariadb_fill import Fill, filled_up_to, set_in_place
 from ._mariadb_lost import save_lost
 from .replication import ACCOUNT, Lost, Replayed, ReplicationState
 
+log = logging.getLogger(__name__)
+
 _STREAM_SECONDS = 60.0
+_LOG_IS_GONE = "1236"  # the number of the error by which a primary says so
 _OURS = ("system user", "holdfast")
 
 
@@ -86,10 +90,7 @@ class MariaDBReplication(MariaDBMember):
                 remedy="playbooks/failback.yml saves what only it has",
             )
         # What it wrote itself while it was the primary counts as replayed.
-        self.execute("STOP ALL SLAVES")
-        self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
-        self._change_master()
-        self._await_stream()
+        self._join()
         return True
 
     def demote(self) -> str:
@@ -130,8 +131,7 @@ class MariaDBReplication(MariaDBMember):
             if time.monotonic() > deadline:
                 raise TargetNotReached("it has not replayed all that it received", where=self.where)
             time.sleep(0.1)
-        position = str(self.row("SELECT @@gtid_slave_pos")[0])
-        Fill(self.instance, self).replay_log(self.peer.name, position, self._quiet_seconds(slave))
+        Fill(self.instance, self).replay_log(self.peer.name, self._position, time.time() - self._quiet_seconds(slave))
         return Replayed(self._position())
 
     def promote(self) -> None:
@@ -193,14 +193,25 @@ class MariaDBReplication(MariaDBMember):
         self._ask("start")
         # Its own log begins here as well, so that others can follow it from the same backup on.
         self.adopt(Reached(backup.log_stop or ""))
+        try:
+            self._join()
+        except CommandFailed:
+            if _LOG_IS_GONE not in self.state().problem:
+                raise
+            log.info("%s lacks log after backup %s: replaying what the repositories hold", self.peer.name, backup.id)
+            fill.replay_log(self.peer.name, self._position, backup.finished.timestamp())
+            self._join()
+        return {"backup": backup.id, "repository": repository.name, "previous": previous}
+
+    def _join(self) -> None:
+        """Follow the peer from what this server has on."""
+        self.execute("STOP ALL SLAVES")
         self.execute("SET GLOBAL gtid_slave_pos = %s", (self._position(),))
         self._change_master()
         self._await_stream()
-        return {"backup": backup.id, "repository": repository.name, "previous": previous}
 
     def _change_master(self) -> None:
         tls = self._ask_peer("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1]
-        self.execute("STOP ALL SLAVES")
         # The statement holds the password, and the general log would too.
         self.execute("SET SESSION sql_log_off = 1")
         self.execute(
@@ -227,7 +238,7 @@ class MariaDBReplication(MariaDBMember):
             found = self.state()
             if found.streaming:
                 return
-            if time.monotonic() > deadline or "1236" in found.problem or "1950" in found.problem:
+            if time.monotonic() > deadline or _LOG_IS_GONE in found.problem or "1950" in found.problem:
                 raise CommandFailed(
                     f"no log arrives from {found.source}: {found.problem}",
                     where=self.where,

@@ -89,6 +89,17 @@ def test_what_a_replica_needs_stays():
     assert other.files == (), "a position in another log says nothing"
 
 
+def test_log_that_is_in_no_repository_stays_for_a_replica_that_is_made_anew():
+    needs = [Need("shop", "shop-dr", "mysql-bin.000005")]
+    begins = {"local": backup("mysql-bin.000004:300 0-1-9"), "offsite": backup("mysql-bin.000002:4", "F0")}
+    planned = decide(FILES, facts(saved={}, needs=needs, begins=begins))
+    assert names(planned) == ["1"]
+    assert planned.kept["mysql-bin.000002"] == "replica shop-dr would need it when made from F0, the newest in offsite"
+    assert names(decide(FILES, facts(saved={}, begins=begins))) == ["1", "2", "3"], "there is no replica"
+    unknown = {"offsite": backup(None, "F0")}
+    assert names(decide(FILES, facts(saved={}, needs=needs, begins=unknown))) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
