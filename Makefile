@@ -83,6 +83,7 @@ molecule: containers ## Run the scenarios on hosts of their own
 	for scenarios in "$(SCENARIOS)" "$(PACKAGES)"; do \
 		molecule reset --scenario-name default >/dev/null 2>&1; \
 		$(LAB) --name molecule down; \
+		molecule create --scenario-name default; \
 		for scenario in $$scenarios; do \
 			molecule prepare --scenario-name $$scenario --force && \
 				HOLDFAST_FAILURES=$(FAILURES) molecule test --scenario-name $$scenario --destroy=never || \
