@@ -25,20 +25,25 @@ def location(instance: str, repository: Repository) -> tuple[str, list[str]]:
             options += ["--cacert", settings["ca_file"]]
         return f"s3:https://{settings['endpoint']}/" + "/".join(part for part in parts if part), options
     if repository.type == "sftp":
-        target = f"{settings['user']}@{settings['host']}"
-        words = ["ssh", "-i", settings["private_key_file"], "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-        words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
-        if settings.get("known_hosts_file"):
-            known = settings["known_hosts_file"]  # that file alone, as pgBackRest takes it
-            words += ["-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null"]
-        command = shlex.join([*words, target, "-s", "sftp"])
+        command = shlex.join(ssh(repository))
         path = os.path.join(settings["path"], "restic", instance)
-        return f"sftp:{target}:{path}", ["-o", f"sftp.command={command}"]
+        return f"sftp:{settings['user']}@{settings['host']}:{path}", ["-o", f"sftp.command={command}"]
     raise InvalidInput(
         f"restic has no repository of type {repository.type!r} here",
         where=f"repository {repository.name}",
         remedy="Valid types are posix, s3 and sftp",
     )
+
+
+def ssh(repository: Repository) -> list[str]:
+    """The command that begins a session with a repository over sftp."""
+    settings = repository.settings
+    words = ["ssh", "-i", settings["private_key_file"], "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+    words += ["-o", "ServerAliveInterval=30", "-p", settings.get("port", "22")]
+    if settings.get("known_hosts_file"):
+        known = settings["known_hosts_file"]  # that file alone, as pgBackRest takes it
+        words += ["-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null"]
+    return [*words, f"{settings['user']}@{settings['host']}", "-s", "sftp"]
 
 
 def endpoint(repository: Repository) -> tuple[str, int] | None:

@@ -27,9 +27,10 @@ from ..errors import (
     WrongKey,
 )
 from ..model import Instance, Repository
+from ..process import run
 from ._restic_errors import explain, is_locked, is_missing, words
 from ._restic_listing import Listing
-from ._restic_location import endpoint, location
+from ._restic_location import endpoint, location, ssh
 from ._restic_output import instant, summary
 from .layout import is_empty, is_occupied
 from .pipes import Command, Outcome, pipeline
@@ -344,7 +345,11 @@ class Restic:
 
     def _error(self, outcome: Outcome) -> HoldfastError:
         stage = outcome.failed or outcome.stages[-1]
-        return explain(stage.stderr, stage.returncode, self.where)
+        said = stage.stderr
+        if "unable to start the sftp session" in said:
+            # restic may end before it has passed on what its ssh said.
+            said += "\n" + run(ssh(self.repository)).stderr
+        return explain(said, stage.returncode, self.where)
 
 
 def encode_tag(value: object) -> str:

@@ -229,6 +229,26 @@ def test_one_opening_tells_whether_there_is_a_repository_and_what_it_holds(
 
 
 @pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("keeper@vault: Permission denied (publickey).", errors.AccessDenied),
+        ("Host key verification failed.", errors.AccessDenied),
+        ("", errors.RepositoryUnavailable),
+    ],
+)
+def test_a_stranger_is_told_also_when_restic_ends_before_its_ssh_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[errors.HoldfastError]
+) -> None:
+    program(tmp_path / "bin", "echo 'Fatal: unable to start the sftp session, error: EOF' >&2; exit 1")
+    (tmp_path / "bin" / "ssh").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 255\n")
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.setattr(restic, "endpoint", lambda _: None)
+    with pytest.raises(kind):
+        restic.Restic(instance(tmp_path / "state"), Repository("r", "sftp", SFTP, {"passphrase": "p"})).listing()
+
+
+@pytest.mark.parametrize(
     ("one", "other", "together"),
     [
         (("posix", {"path": "/a"}, {}), ("posix", {"path": "/b"}, {}), True),
