@@ -187,7 +187,8 @@ def kill(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> None:
             process.wait(patience)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # storage that hangs keeps even a killed process
+        process.wait(_PATIENCE)
 
 
 class StderrReader(threading.Thread):
