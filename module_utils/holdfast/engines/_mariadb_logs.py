@@ -156,14 +156,16 @@ class MariaDBLogs:
         facts = Facts(needs=needs, readers=len(self._engine.rows(_READERS)))
         logged = instance.service_level.runs(Job.LOG)
         for repository in instance.repositories:
-            verified, backups = history.verified(repository.name), tool.backups(repository)
-            facts.backups.extend(item for item in backups if item.id in verified and not item.error)
+            verified = history.verified(repository.name)
+            backups = tool.backups(repository)
+            whole = [item for item in backups if not item.error]
+            facts.backups.extend(item for item in whole if item.id in verified)
             if backups:
                 facts.oldest[repository.name] = min(item.started for item in backups).timestamp()
             if logged:
                 facts.saved[repository.name] = list(rules.saved(tool.store(repository).snapshots()))
-            elif backups:
-                facts.begins[repository.name] = max(backups, key=lambda item: item.finished)
+            elif whole:
+                facts.begins[repository.name] = max(whole, key=lambda item: item.finished)
         return facts
 
     def purge(self, planned: Purge) -> int:
