@@ -191,6 +191,15 @@ def kill(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> None:
         process.wait(_PATIENCE)
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is still there and no zombie, as a child is until its Popen is asked."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class StderrReader(threading.Thread):
     """Drains a command's standard error into the log and keeps its last lines."""
 

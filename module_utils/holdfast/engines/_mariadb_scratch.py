@@ -204,7 +204,7 @@ class MariaDBScratch:
         except ProcessLookupError:
             return
         deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline and runs(pid):
+        while time.monotonic() < deadline and process.runs(pid):
             time.sleep(0.05)
 
 
@@ -222,16 +222,6 @@ def last_failure(text: str) -> str:
     """What an error log says about the end of its server: its last errors, or its last lines."""
     errors = [line for line in text.splitlines() if "[ERROR]" in line]
     return process.last_words("\n".join(errors) or text)
-
-
-def runs(pid: int) -> bool:
-    """Whether the process still does anything."""
-    # A child of this process stays as a zombie until its Popen is asked.
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def read(path: str) -> str:

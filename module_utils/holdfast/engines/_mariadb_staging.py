@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from .. import process
 from ..errors import CommandFailed, InvalidInput
 from ..model import Place
 from ._mariadb_history import write_note
-from ._mariadb_scratch import MariaDBScratch, last_failure, read, runs
+from ._mariadb_scratch import MariaDBScratch, last_failure, read
 
 # What mariadb-backup leaves beside the data; the files of its own names are those before and since MariaDB 11.1.
 _LEFT_BY_BACKUP = ("xtrabackup_", "mariadb_backup_")
@@ -57,7 +58,7 @@ class MariaDBStaging(MariaDBScratch):
                 where=self.directory,
             )
         os.kill(pid, signal.SIGTERM)
-        while runs(pid):
+        while process.runs(pid):
             time.sleep(0.05)
         if os.path.exists(self.pid_file):
             raise CommandFailed(

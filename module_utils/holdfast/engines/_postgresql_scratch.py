@@ -242,7 +242,7 @@ class PostgreSQLScratch:
                 return
             deadline = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < deadline:
-                if not runs(pid):
+                if not process.runs(pid):
                     return
                 time.sleep(0.05)
 
@@ -282,16 +282,6 @@ def end_of_log(text: str) -> str:
     """Where a recovery ended, from the server's log: the time of the last transaction and the position."""
     found = [pattern.findall(text) for pattern in (_LAST_COMMIT, _LAST_RECORD)]
     return " and ".join(values[-1] for values in found if values) or "the backup itself"
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is still there and no zombie."""
-    # A child of this process stays as a zombie until its Popen is asked.
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _quoted(path: str) -> str:

@@ -16,7 +16,7 @@ from ..errors import CommandFailed, InvalidInput
 from ..model import Instance
 from ..units import utcnow
 from ._postgresql_programs import program
-from ._postgresql_scratch import RECOVERY_SETTING, PostgreSQLScratch, read, runs, write
+from ._postgresql_scratch import RECOVERY_SETTING, PostgreSQLScratch, read, write
 
 if TYPE_CHECKING:
     from .postgresql import PostgreSQL
@@ -114,7 +114,7 @@ class PostgreSQLStaging(PostgreSQLScratch):
                 where=self.directory,
             ) from None
         os.kill(pid, signal.SIGINT)
-        while runs(pid):
+        while process.runs(pid):
             time.sleep(0.05)
         state = process.run([program("pg_controldata", self._version()), "-D", self.data_directory]).check().stdout
         if not _CLEAN.search(state):

@@ -27,17 +27,10 @@ with process.start(["sh", "-c", {_TOOL!r}], stdout=subprocess.PIPE) as tool:
 def _ended(pids: list[int], patience: float = 5.0) -> bool:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        if not any(_runs(pid) for pid in pids):
+        if not any(process.runs(pid) for pid in pids):
             return True
         time.sleep(0.02)
     return False
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _workers(tool: subprocess.Popen[bytes]) -> list[int]:
@@ -51,7 +44,7 @@ def test_tool_and_its_workers_end_with_a_killed_job(number: signal.Signals) -> N
     assert job.stdout
     pids = [int(word) for word in job.stdout.readline().split()]
     assert len(pids) == 3
-    assert all(_runs(pid) for pid in pids)
+    assert all(process.runs(pid) for pid in pids)
     job.send_signal(number)
     job.wait()
     job.stdout.close()
@@ -67,7 +60,7 @@ def test_guard_ends_what_is_left_and_nothing_else() -> None:
         guard.communicate(f"+ 1 {done}\n+ 11 9{done}\n+ 21 {left}\n- 2\n- 11\n- 1\n".encode(), timeout=20)
         tools[1].wait(5)
         assert tools[1].returncode == -signal.SIGKILL
-        assert _runs(done)
+        assert process.runs(done)
     finally:
         for tool in tools:
             process.kill(tool, patience=0)
@@ -78,7 +71,7 @@ def test_workers_end_with_a_killed_tool() -> None:
         workers = _workers(tool)
         tool.kill()
         tool.wait()
-        assert all(_runs(pid) for pid in workers)
+        assert all(process.runs(pid) for pid in workers)
     assert _ended(workers)
 
 
@@ -93,7 +86,7 @@ def test_what_a_command_leaves_on_purpose_stays(tmp_path: Path) -> None:
     assert process.run(["sh", "-c", f"sleep 300 >/dev/null 2>&1 & echo $! >{tmp_path}/pid"]).returncode == 0
     pid = int((tmp_path / "pid").read_text())
     try:
-        assert _runs(pid)
+        assert process.runs(pid)
     finally:
         os.kill(pid, signal.SIGKILL)
 
