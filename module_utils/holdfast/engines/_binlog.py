@@ -159,16 +159,26 @@ def newest_event(path: str, end: int) -> int:
 
 def gtids_before(path: str) -> dict[int, str]:
     """The newest GTID of each domain when the file was begun, by domain."""
+    return {domain: f"{domain}-{server}-{sequence}" for domain, server, sequence in _listed(path)}
+
+
+def _listed(path: str) -> list[tuple[int, int, int]]:
     with _mapped(path) as data:
         for _, kind, start, _ in _events(data):
             if kind == _GTID_LIST:
                 (count,) = struct.unpack_from("<I", data, start + _HEADER.size)
                 bodies = (start + _HEADER.size + 4 + _LISTED.size * number for number in range(count & 0xFFFFFFF))
-                listed = (_LISTED.unpack_from(data, offset) for offset in bodies)
-                return {domain: f"{domain}-{server}-{sequence}" for domain, server, sequence in listed}
+                return [_LISTED.unpack_from(data, offset) for offset in bodies]
             if kind not in _HOUSEKEEPING:
                 break
-    return {}
+    return []
+
+
+def state_after(path: str) -> dict[tuple[int, int], int]:
+    """The last sequence number by domain and server at the end of a file. Raises Unsupported for an encrypted one."""
+    found = {(domain, server): sequence for domain, server, sequence in _listed(path)}
+    found.update({(item.domain, item.server): item.sequence for item in transactions(path, os.path.getsize(path))})
+    return found
 
 
 def gtids_at(path: str, end: int) -> dict[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,6 +13,7 @@ from ..errors import RestartRequired, ServerUnavailable
 from ..model import Instance
 from ..owner import Ask
 from . import _mariadb_gtid as gtid
+from . import _mariadb_pair as pair_file
 from .mariadb import MariaDB
 from .replication import ACCOUNT, Peer
 
@@ -42,8 +42,9 @@ class MariaDBMember(MariaDB):
         if current.get("log_bin") == "1":
             current["log_bin"] = wanted["log_bin"]
         wrong = {name: value for name, value in wanted.items() if not gtid.same(current[name], value)}
-        if files.read(self.pair_file()) != self._pair_file(wanted):
-            found.append(f"{self.pair_file()} is written")
+        path = pair_file.path(self.instance)
+        if files.read(path) != pair_file.render(wanted):
+            found.append(f"{path} is written")
             if change:
                 self._ask("configure", wanted)
         found += [f"{name}: {current[name] or 'empty'} becomes {value}" for name, value in wrong.items()]
@@ -65,22 +66,17 @@ class MariaDBMember(MariaDB):
             self._ask("restart")
         return [*found, "the server is restarted"]
 
-    def pair_file(self) -> str:
-        """What a pair needs in the configuration. Read last; it is the server's own user's, who may have to fence."""
-        directory = os.path.dirname(self.configuration_file())
-        return os.path.join(directory, f"99-holdfast-{self.instance.name}-replication.cnf")
-
     def _ask(self, operation: str, *arguments: Any) -> Any:
         assert self._root
         return self._root(operation, *arguments)
 
     def _wanted(self, *, read_only: bool) -> dict[str, str]:
         number = zlib.crc32(self.instance.name.encode()) | 1
-        written = files.read(self.pair_file()) or ""
+        written = pair_file.read(self.instance)
         try:
             address, own_id, logged = self.row("SELECT @@bind_address, @@server_id, @@log_bin")
         except ServerUnavailable:
-            address, own_id, logged = "127.0.0.1", 1, 0
+            address, own_id, logged = "127.0.0.1", int(written.get("server_id", 1)), 0
         wanted = {
             "server_id": str(own_id if own_id != 1 else number),
             "log_slave_updates": "ON",
@@ -96,19 +92,9 @@ class MariaDBMember(MariaDB):
             wanted.update(log_bin="mysql-bin", binlog_expire_logs_seconds="864000")
         return wanted
 
-    def _pair_file(self, wanted: Mapping[str, str]) -> str:
-        lines = "".join(f"{name} = {value}\n" for name, value in sorted(wanted.items()))
-        return f"# Managed by Holdfast: changes are overwritten.\n[mariadbd]\n{lines}"
-
     def _configure(self, wanted: Mapping[str, str]) -> None:
         owner = self.instance.os_user
-        files.write(files.File(self.pair_file(), self._pair_file(wanted), 0o644, owner, owner))
-
-    def _write_pair_file(self, wanted: Mapping[str, str]) -> None:
-        # Its directory belongs to root: the file is written where it is.
-        with open(self.pair_file(), "r+", encoding="utf-8") as stream:
-            stream.write(self._pair_file(wanted))
-            stream.truncate()
+        files.write(files.File(pair_file.path(self.instance), pair_file.render(wanted), 0o644, owner, owner))
 
     def _prepare_account(self, change: bool) -> list[str]:
         stored = self.rows(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Callable
 
-from ..errors import Refused, RepositoryFull
+from ..errors import Refused, RepositoryFull, TargetNotReached
 from ..files import read
 from ..model import Backup, Instance, Repository
 from ..process import run
 from ..repositories.pipes import Command, pipeline
+from ..repositories.restic import Restic, Snapshot
 from ..tools import _mariadb_log_files as rules
 from ..tools._mariadb_restore import Restore, failure
 from ..tools.mariadb_backup import MariaDBBackup
 from ..units import format_bytes
+from . import _binlog as binlog
 from . import _mariadb_gtid as gtid
+from ._binlog import LogFile
 from ._mariadb_history import write_note
 from ._mariadb_scratch import MariaDBScratch
 
@@ -33,6 +36,15 @@ def scratch_directory(instance: Instance) -> str:
     return os.path.join(instance.state_directory, "scratch", "replica")
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Saved log files without a gap, after which position they begin, and up to which they are replayed."""
+
+    paths: Sequence[str]
+    begins: str
+    limit: str
+
+
 class Fill:
     """The repositories of one instance, in which it looks for what another one, or itself, put there."""
 
@@ -40,50 +52,97 @@ class Fill:
         self._instance = instance
         self._engine = engine
 
-    def extract(self, names: Sequence[str], fork: str) -> tuple[str, Backup, Repository]:
+    def extract(self, names: Sequence[str], history: gtid.History) -> tuple[Backup, Repository]:
         """Restore the newest backup of one of these instances, in their order, ready to be started on.
 
-        ``fork``, when given, is the last position that the new primary shares with what was before.
+        ``history`` is that of the server to be followed: a backup of what it never was, or is no more since it was
+        restored itself, is passed over.
         """
-        for name, repository, tool in self._homes(names):
-            fits = [item for item in tool.backups(repository) if self._fits(item, fork if name != names[0] else "")]
+        passed = []
+        for name in names:
+            found = [(item, home, tool) for home, tool in self._homes(name) for item in tool.backups(home)]
+            fits = [entry for entry in found if self._fits(entry[0], history)]
             if fits:
-                return self._restore(tool, repository, fits[-1]), fits[-1], repository
+                backup, repository, tool = max(fits, key=lambda entry: entry[0].finished)
+                self._restore(tool, repository, backup)
+                return backup, repository
+            passed += [f"{item.id} in {home.name}" for item, home, _ in found]
+        others = f". Not in the history of {names[0]}, or damaged: {', '.join(passed)}" if passed else ""
         raise Refused(
-            f"no repository of {self._instance.name} holds a backup of {' or '.join(names)} to begin with",
+            f"no repository of {self._instance.name} holds a backup of {' or '.join(names)} to begin with{others}",
             where=self._instance.name,
             remedy="Give both a repository in common, and take a backup into it: playbooks/backup.yml -e type=archive",
         )
 
-    def position(self, backup: Backup) -> str:
-        """The GTID position of the end of a backup."""
-        return str(backup.details.get("gtid") or "")
-
-    def replay_log(self, name: str, position: Callable[[], str], since: float) -> None:
+    def replay_log(
+        self, name: str, position: Callable[[], str], since: float, history: gtid.History | None = None
+    ) -> None:
         """Replay what the repositories hold of the log of an instance that the server has not.
 
         ``position`` tells what it has; what was written before ``since``, in seconds since the epoch, it surely has.
+        ``history`` is what that instance has; the default is what its newest saved log tells. What the log has beyond
+        it, the instance has no more since it was restored. Raises TargetNotReached when the log does not go on here.
         """
-        since -= _LOG_BEFORE
-        for _, repository, tool in self._homes([name]):
-            snapshots = tool.store(repository).snapshots()
-            holders = rules.saved(snapshots)
-            files = sorted(holders)
-            later = [
-                file for file, following in zip(files, [*files[1:], None]) if not following or following.created > since
-            ]
-            if not later:
-                continue
-            directory = os.path.join(self._instance.state_directory, "tmp", "replica-log")
-            shutil.rmtree(directory, ignore_errors=True)
-            for snapshot in dict.fromkeys(holders[file].id for file in later):
-                wanted = [file.name for file in later if holders[file].id == snapshot]
-                tool.store(repository).restore(snapshot, directory, include=wanted)
-            self._apply([os.path.join(directory, file.name) for file in later], position())
-            shutil.rmtree(directory)
+        missed: TargetNotReached | None = None
+        replayed = False
+        directory = os.path.join(self._instance.state_directory, "tmp", "replica-log")
+        for repository, tool in self._homes(name):
+            store = tool.store(repository)
+            holders = rules.saved(store.snapshots())
+            files = _later(sorted(holders), since - _LOG_BEFORE)
+            try:
+                for run in self._runs(store, files, holders, directory, history, position()):
+                    if gtid.goes_further(run.begins, position()):
+                        raise self._missing(position(), run.begins)
+                    if gtid.goes_further(run.limit, position()):
+                        self._apply(run, position())
+                replayed = True
+            except TargetNotReached as error:
+                missed = missed or error
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+        if missed and not replayed:
+            raise missed
 
-    def _apply(self, paths: Sequence[str], position: str) -> None:
-        reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum", f"--start-position={position}", *paths]
+    def _runs(
+        self,
+        store: Restic,
+        files: Sequence[LogFile],
+        holders: Mapping[LogFile, Snapshot],
+        directory: str,
+        history: gtid.History | None,
+        position: str,
+    ) -> list[_Run]:
+        """The runs of files in which the log goes on from a position, oldest first."""
+        found: list[_Run] = []
+        for number, listed in enumerate(reversed(rules.runs(files))):
+            paths = _bring(store, listed, holders, os.path.join(directory, str(number)))
+            if history is None:
+                history = binlog.state_after(paths[-1])
+                self._check_history(history, position)
+            begins = ",".join(binlog.gtids_before(paths[0]).values())
+            found.insert(0, _Run(paths, begins, gtid.last_shared(paths, history)))
+            if not gtid.goes_further(begins, position):
+                break
+        return found
+
+    def _check_history(self, history: gtid.History, position: str) -> None:
+        if not gtid.contains(history, gtid.nearer(position, gtid.end(history))):
+            raise TargetNotReached(
+                f"the saved log does not go on from {position}: its server was restored to before that",
+                where=self._instance.name,
+            )
+
+    def _missing(self, position: str, begins: str) -> TargetNotReached:
+        return TargetNotReached(
+            f"the saved log goes on after {begins}, and what is here ends at {position}",
+            where=self._instance.name,
+            remedy="Take a backup of the primary into a repository that both have, and try again",
+        )
+
+    def _apply(self, run: _Run, position: str) -> None:
+        reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum"]
+        reader += [f"--start-position={position}", f"--stop-position={run.limit}", *run.paths]
         writer = ["mariadb", "--no-defaults", "--binary-mode", f"--socket={self._engine.socket}"]
         writer += [f"--user={self._instance.os_user}", "--max-allowed-packet=1G"]
         self._engine.execute("STOP SLAVE SQL_THREAD")
@@ -92,22 +151,21 @@ class Fill:
             raise failure(outcome.failed, "replaying the saved log", self._instance.name)
 
     def _newest_log_number(self) -> int:
-        homes = self._homes([self._instance.name])
-        saved = (rules.saved(tool.store(repository).snapshots()) for _, repository, tool in homes)
+        homes = self._homes(self._instance.name)
+        saved = (rules.saved(tool.store(repository).snapshots()) for repository, tool in homes)
         return max((file.number for files in saved for file in files), default=0)
 
-    def _homes(self, names: Sequence[str]) -> Iterator[tuple[str, Repository, MariaDBBackup]]:
-        for name in names:
-            tool = MariaDBBackup(replace(self._instance, name=name), self._engine)
-            for repository in self._instance.repositories:
-                if tool.store(repository).is_initialised():
-                    yield name, repository, tool
+    def _homes(self, name: str) -> Iterator[tuple[Repository, MariaDBBackup]]:
+        tool = MariaDBBackup(replace(self._instance, name=name), self._engine)
+        for repository in self._instance.repositories:
+            if tool.store(repository).is_initialised():
+                yield repository, tool
 
-    def _fits(self, backup: Backup, fork: str) -> bool:
-        position = self.position(backup)
-        return not backup.error and bool(position) and not (fork and gtid.goes_further(position, fork))
+    def _fits(self, backup: Backup, history: gtid.History) -> bool:
+        position = str(backup.details.get("gtid") or "")
+        return not backup.error and bool(position) and gtid.contains(history, position)
 
-    def _restore(self, tool: MariaDBBackup, repository: Repository, backup: Backup) -> str:
+    def _restore(self, tool: MariaDBBackup, repository: Repository, backup: Backup) -> None:
         directory = scratch_directory(self._instance)
         needed = int((backup.size_bytes or 0) * 1.3)
         free = shutil.disk_usage(self._instance.state_directory).free
@@ -124,7 +182,18 @@ class Fill:
         snapshots = store.snapshots()
         Restore(store, snapshots, scratch, store.where).extract(tool.chain(backup, repository, snapshots))
         write_note(self._instance.state_directory, self._newest_log_number())
-        return scratch.data_directory
+
+
+def _later(files: Sequence[LogFile], since: float) -> list[LogFile]:
+    pairs = zip(files, [*files[1:], None])
+    return [file for file, following in pairs if not following or following.created > since]
+
+
+def _bring(store: Restic, files: Sequence[LogFile], holders: Mapping[LogFile, Snapshot], directory: str) -> list[str]:
+    for identifier in dict.fromkeys(holders[file].id for file in files):
+        wanted = [file.name for file in files if holders[file].id == identifier]
+        store.restore(identifier, directory, include=wanted)
+    return [os.path.join(directory, file.name) for file in files]
 
 
 def filled_up_to(data_directory: str) -> str:

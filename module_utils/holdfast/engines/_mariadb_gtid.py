@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 
-def sequences(position: str) -> dict[int, int]:
-    """The last sequence number of each domain."""
-    found: dict[int, int] = {}
-    for part in filter(None, (part.strip() for part in position.split(","))):
-        domain, _server, sequence = part.split("-")
-        found[int(domain)] = max(found.get(int(domain), 0), int(sequence))
-    return found
+from . import _binlog as binlog
+
+History = Mapping[tuple[int, int], int]  # by domain and server, the last sequence number
 
 
 def goes_further(own: str, other: str) -> bool:
     """Whether ``own`` goes further than ``other`` in any domain."""
-    known = sequences(other)
-    return any(sequence > known.get(domain, 0) for domain, sequence in sequences(own).items())
+    known = _domains(other)
+    return any(sequence > known.get(domain, (0, ""))[0] for domain, (sequence, _) in _domains(own).items())
 
 
-def merged(one: str, other: str) -> str:
+def farther(one: str, other: str) -> str:
     """The farther of two positions in each domain. The server's own gtid_current_pos forgets what another id wrote."""
-    farthest: dict[int, tuple[int, str]] = {}
-    for part in filter(None, (part.strip() for part in f"{one},{other}".split(","))):
-        domain, _server, sequence = part.split("-")
-        farthest[int(domain)] = max(farthest.get(int(domain), (0, "")), (int(sequence), part))
-    return ",".join(part for _, (_, part) in sorted(farthest.items()))
+    first, second, none = _domains(one), _domains(other), (0, "")
+    return _join({key: max(first.get(key, none), second.get(key, none)) for key in first.keys() | second.keys()})
+
+
+def nearer(one: str, other: str) -> str:
+    """The nearer of two positions in each domain that both have."""
+    first, second = _domains(one), _domains(other)
+    return _join({key: min(first[key], second[key]) for key in first.keys() & second.keys()})
+
+
+def history(state: str) -> dict[tuple[int, int], int]:
+    """What a server has, from its gtid_binlog_state."""
+    return {(domain, server): sequence for domain, server, sequence in map(_numbers, _split(state))}
+
+
+def end(known: History) -> str:
+    """The position at which a history ends."""
+    return _join({domain: max(_of(known, domain)) for domain, _ in known})
+
+
+def contains(known: History, position: str) -> bool:
+    """Whether a history has a position.
+
+    A log that began with a backup does not tell who wrote before that: what is older than all that it tells counts as
+    had.
+    """
+    for domain, server, sequence in map(_numbers, _split(position)):
+        oldest = min((reached for reached, _ in _of(known, domain)), default=0)
+        if sequence > known.get((domain, server), oldest):
+            return False
+    return True
+
+
+def last_shared(paths: Sequence[str], known: History) -> str:
+    """The last position in log files, oldest first, that a history has; empty when it has nothing of them.
+
+    Raises Unsupported for an encrypted log.
+    """
+    for path in reversed(paths):
+        shared = binlog.gtids_before(path)
+        if not contains(known, ",".join(shared.values())):
+            continue
+        for item in binlog.transactions(path, os.path.getsize(path)):
+            if not contains(known, item.gtid):
+                break
+            shared[item.domain] = item.gtid
+        return ",".join(shared[domain] for domain in sorted(shared))
+    return ""
 
 
 def same(one: str, other: str) -> bool:
@@ -36,3 +77,28 @@ def same(one: str, other: str) -> bool:
 def shown(value: object) -> str:
     """The value of a server variable as text; empty for none."""
     return "" if value is None else str(value)
+
+
+def _split(position: str) -> list[str]:
+    return [part.strip() for part in position.split(",") if part.strip()]
+
+
+def _numbers(gtid: str) -> tuple[int, int, int]:
+    domain, server, sequence = gtid.split("-")
+    return int(domain), int(server), int(sequence)
+
+
+def _domains(position: str) -> dict[int, tuple[int, str]]:
+    found: dict[int, tuple[int, str]] = {}
+    for part in _split(position):
+        domain, _, sequence = _numbers(part)
+        found[domain] = max(found.get(domain, (0, "")), (sequence, part))
+    return found
+
+
+def _of(known: History, domain: int) -> list[tuple[int, str]]:
+    return [(sequence, f"{at}-{server}-{sequence}") for (at, server), sequence in known.items() if at == domain]
+
+
+def _join(found: Mapping[int, tuple[int, str]]) -> str:
+    return ",".join(part for _, (_, part) in sorted(found.items()))

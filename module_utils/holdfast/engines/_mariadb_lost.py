@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .. import process
+from . import _mariadb_gtid as gtid
 from .replication import Lost
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 _TRANSACTION = re.compile(r"^#.*\bGTID \d+-\d+-\d+", re.MULTILINE)
 
 
-def save_lost(engine: MariaDB, fork: str) -> Lost:
-    """Write what the binary log has after a position into two files: to be read, and to be replayed."""
+def save_lost(engine: MariaDB, history: gtid.History) -> Lost:
+    """Write what the binary log has and the history of another server has not into two files: to read, and to replay.
+
+    Raises Unsupported for an encrypted log.
+    """
     place = engine.log_directory()
     assert place is not None
     paths = [os.path.join(place[0], name) for name in engine.log_names()]
+    fork = gtid.last_shared(paths, history)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     directory = os.path.join(engine.instance.state_directory, f"lost-{stamp}")
     os.makedirs(directory, mode=0o700)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import zlib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Callable
@@ -13,6 +12,7 @@ from typing import Any, Callable
 from ..errors import CommandFailed, HoldfastError, Refused, TargetNotReached
 from ..model import Reached
 from . import _mariadb_gtid as gtid
+from . import _mariadb_pair as pair_file
 from ._mariadb_admission import MariaDBMember
 from ._mariadb_fill import Fill, filled_up_to, set_in_place
 from ._mariadb_lost import save_lost
@@ -74,7 +74,26 @@ class MariaDBReplication(MariaDBMember):
         )
 
     def fill(self) -> dict[str, Any]:
-        return self._fill(fork="")
+        fill, history = Fill(self.instance, self), self._history_of_peer()
+        backup, repository = fill.extract([self.peer.name, self.instance.name], history)
+        # A replica passes over what carries its own number, and what it wrote before it was filled is to come back.
+        number = pair_file.new_server_id(self.instance)
+        self._ask("configure", dict(self._wanted(read_only=True), server_id=number))
+        self.close()
+        self._ask("stop")
+        previous = self._ask("set_in_place")
+        self._ask("start")
+        # Its own log begins here as well, so that others can follow it from the same backup on.
+        self.adopt(Reached(backup.log_stop or ""))
+        try:
+            self._join()
+        except CommandFailed:
+            if _LOG_IS_GONE not in self.state().problem:
+                raise
+            log.info("%s lacks log after backup %s: replaying what the repositories hold", self.peer.name, backup.id)
+            fill.replay_log(self.peer.name, self._position, backup.finished.timestamp(), history)
+            self._join()
+        return {"backup": backup.id, "repository": repository.name, "previous": previous}
 
     def follow(self, *, position: str = "") -> bool:
         slave = self._slave()
@@ -151,7 +170,7 @@ class MariaDBReplication(MariaDBMember):
         if self._root:
             self._ask("configure", self._wanted(read_only=True))
         else:
-            self._write_pair_file(self._wanted(read_only=True))
+            pair_file.rewrite(self.instance, self._wanted(read_only=True))
         if self.place().running:
             self._block_writes()
 
@@ -160,8 +179,8 @@ class MariaDBReplication(MariaDBMember):
         if not self.place().running:
             self._ask("start")
         self._block_writes()
-        fork, own = self._fork(), str(self.row("SELECT @@gtid_binlog_pos")[0])
-        lost = save_lost(self, fork) if gtid.goes_further(own, fork) else None
+        history, own = self._history_of_peer(), str(self.row("SELECT @@gtid_binlog_pos")[0])
+        lost = None if gtid.contains(history, own) else save_lost(self, history)
         reason = "it has transactions of its own"
         if not lost:
             try:
@@ -170,7 +189,7 @@ class MariaDBReplication(MariaDBMember):
                 reason = error.what
             else:
                 return None, {"method": "its own transactions all arrived"}
-        return lost, {"method": "rebuilt from a backup", "reason": reason, **self._fill(fork=fork)}
+        return lost, {"method": "rebuilt from a backup", "reason": reason, **self.fill()}
 
     def look_at(self) -> tuple[bool, int]:
         rows = self._ask_peer("SELECT @@read_only, (SELECT coalesce(max(id), 0) FROM holdfast.promotion)")
@@ -179,29 +198,7 @@ class MariaDBReplication(MariaDBMember):
     def _position(self) -> str:
         """Everything that the server has, its own and what it replayed."""
         written, replayed, directory = self.row("SELECT @@gtid_binlog_pos, @@gtid_slave_pos, @@datadir")
-        return gtid.merged(written or filled_up_to(directory), replayed)
-
-    def _fill(self, *, fork: str) -> dict[str, Any]:
-        fill = Fill(self.instance, self)
-        _, backup, repository = fill.extract([self.peer.name, self.instance.name], fork)
-        # A replica passes over what carries its own number, and what it wrote before it was filled is to come back.
-        number = zlib.crc32(f"{self.instance.name} {backup.id} {time.time_ns()}".encode()) | 1
-        self._ask("configure", dict(self._wanted(read_only=True), server_id=str(number)))
-        self.close()
-        self._ask("stop")
-        previous = self._ask("set_in_place")
-        self._ask("start")
-        # Its own log begins here as well, so that others can follow it from the same backup on.
-        self.adopt(Reached(backup.log_stop or ""))
-        try:
-            self._join()
-        except CommandFailed:
-            if _LOG_IS_GONE not in self.state().problem:
-                raise
-            log.info("%s lacks log after backup %s: replaying what the repositories hold", self.peer.name, backup.id)
-            fill.replay_log(self.peer.name, self._position, backup.finished.timestamp())
-            self._join()
-        return {"backup": backup.id, "repository": repository.name, "previous": previous}
+        return gtid.farther(written or filled_up_to(directory), replayed)
 
     def _join(self) -> None:
         """Follow the peer from what this server has on."""
@@ -242,7 +239,7 @@ class MariaDBReplication(MariaDBMember):
                 raise CommandFailed(
                     f"no log arrives from {found.source}: {found.problem}",
                     where=self.where,
-                    remedy="If the primary no longer has the log that is needed, take a fresh backup and fill it again",
+                    remedy=f"If {self.peer.name} lacks the log, back it up; playbooks/failback.yml makes this one anew",
                 )
             time.sleep(0.2)
 
@@ -276,8 +273,5 @@ class MariaDBReplication(MariaDBMember):
     def _generation(self) -> int:
         return int(self.row("SELECT coalesce(max(id), 0) FROM holdfast.promotion")[0]) if self._has("promotion") else 0
 
-    def _fork(self) -> str:
-        rows = self._ask_peer("SELECT position FROM holdfast.promotion ORDER BY id DESC LIMIT 1")
-        if not rows:
-            raise Refused(f"{self.peer.name} was never promoted", where=self.where)
-        return str(rows[0][0])
+    def _history_of_peer(self) -> gtid.History:
+        return gtid.history(str(self._ask_peer("SELECT @@gtid_binlog_state")[0][0] or ""))

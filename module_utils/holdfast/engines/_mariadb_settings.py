@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..model import Instance
+
 # log_bin decides where the log is and takes a restart; the others can be set at run time.
 _NOT_DYNAMIC = frozenset({"log_bin"})
 _TRUE = frozenset({"1", "on", "true", "yes"})
+
+
+def configuration_directory(instance: Instance) -> str:
+    """Where the server looks for further configuration files."""
+    return instance.options.get("configuration_directory", "/etc/mysql/mariadb.conf.d")
 
 
 def same_meaning(name: str, wanted: str, current: str) -> bool:

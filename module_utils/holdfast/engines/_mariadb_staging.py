@@ -11,6 +11,7 @@ from contextlib import suppress
 from .. import process
 from ..errors import CommandFailed, InvalidInput
 from ..model import Place
+from . import _mariadb_pair as pair_file
 from ._mariadb_history import write_note
 from ._mariadb_scratch import MariaDBScratch, last_failure, read
 
@@ -44,6 +45,7 @@ class MariaDBStaging(MariaDBScratch):
             mode = os.stat(self._live or "").st_mode & 0o7777
         os.chmod(self.data_directory, mode)
         write_note(self.instance.state_directory, self.newest_log_number)
+        pair_file.renumber(self.instance)
 
     def _check_place(self) -> None:
         room = Place(os.path.realpath(self._live or ""), None, False, UNSEEN).room(self.instance.name)

@@ -279,7 +279,7 @@ class PostgreSQLReplication(PostgreSQLMember):
                 raise CommandFailed(
                     f"no log arrives from {self.peer.address} after {_STREAM_SECONDS:.0f} s",
                     where=self.where,
-                    remedy="The server's log says why",
+                    remedy="The server's log says why; playbooks/failback.yml brings back one that went its own way",
                 )
             time.sleep(0.2)
 

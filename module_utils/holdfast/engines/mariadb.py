@@ -19,7 +19,7 @@ from ._mariadb_connection import quoted
 from ._mariadb_host import data_size
 from ._mariadb_rescue import MariaDBRescuer
 from ._mariadb_scratch import MariaDBScratch
-from ._mariadb_settings import is_dynamic, same_meaning, written
+from ._mariadb_settings import configuration_directory, is_dynamic, same_meaning, written
 from ._mariadb_staging import MariaDBStaging
 from .base import Scratch, Staging
 
@@ -131,8 +131,7 @@ class MariaDB(MariaDBConfiguration):
 
     def configuration_file(self) -> str:
         """The file with the parameters that backups need. The server reads it before the administrator's own."""
-        directory = self.instance.options.get("configuration_directory", "/etc/mysql/mariadb.conf.d")
-        return os.path.join(directory, f"05-holdfast-{self.instance.name}.cnf")
+        return os.path.join(configuration_directory(self.instance), f"05-holdfast-{self.instance.name}.cnf")
 
     def apply_settings(self, settings: Sequence[Setting]) -> None:
         """Set what can be set while the server runs. The file that outlives a restart is written by root beforehand."""

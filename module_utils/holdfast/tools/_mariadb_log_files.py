@@ -101,6 +101,17 @@ def gaps(files: Iterable[LogFile]) -> list[tuple[LogFile, LogFile]]:
     return [(one, other) for one, other in pairs if not follows(one, other) and not begins_history(other.name)]
 
 
+def runs(files: Iterable[LogFile]) -> list[list[LogFile]]:
+    """The files in runs without a gap, oldest first."""
+    found: list[list[LogFile]] = []
+    for file in sorted(files):
+        if found and follows(found[-1][-1], file):
+            found[-1].append(file)
+        else:
+            found.append([file])
+    return found
+
+
 def from_position(files: Iterable[LogFile], name: str, not_after: float) -> list[LogFile]:
     """The files from the one called ``name`` on, which existed at ``not_after``, up to the first gap."""
     ordered = sorted(files)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.integration.fleet import Database, plug_in, together, unplug, until
+from tests.integration.restore.ledger import restore
 from tests.integration.sites.conftest import (
     REMOTE,
     TABLE,
@@ -105,6 +106,39 @@ def test_log_that_a_replica_still_needs_stays(pairs: list[Pair]) -> None:
     assert needed not in first.sql("SHOW BINARY LOGS")
     first.sql(f"DELETE FROM {TABLE}", first.name)
     until(lambda: streams(second))
+
+
+def test_a_replica_does_not_go_on_after_its_primary_was_restored(pairs: list[Pair]) -> None:
+    def write(database: Database, *written: str) -> None:
+        for token in written:
+            assert database.host.run(insert(database, token)).rc == 0
+
+    def undo(pair: Pair) -> None:
+        first, second = pair.members
+        write(first, "kept")
+        assert first.backup("full")["result"] == "ok"
+        write(first, "undone-0", "undone-1")
+        until(lambda: "undone-1" in tokens(second))
+        assert first.backup("log")["result"] == "ok"
+        restore(first, "--consistent", "--disconnect", "--no-check")
+        write(first, *(f"later-{number}" for number in range(6)))  # more than what was undone
+
+    with edited(pairs[1].first, lambda config: config["service_level"]["schedule"].update(log="*/5 * * * *")):
+        together(undo, *pairs)
+        said = runbook("replication", target="dr1", instances=pairs[1].second.name, code=2)
+        assert "playbooks/failback.yml" in said
+        for pair in pairs:
+            assert not any(token.startswith("later") for token in tokens(pair.second)), "it has both histories"
+            assert "is broken" in " ".join(problem["text"] for problem in pair.second.status()["problems"])
+        together(lambda pair: runbook("failback", instance=pair.first.name, confirm=pair.first.name), *pairs)
+    for pair in pairs:
+        until(lambda pair=pair: streams(pair.second))
+        until(lambda pair=pair: tokens(pair.second) == tokens(pair.first))
+        assert {"kept", "later-5"} <= tokens(pair.first)
+        assert not any(token.startswith("undone") for token in tokens(pair.first))
+        told = pair.second.records("replication")[-1]["replication"]["lost"]
+        assert told["transactions"] >= 2, told
+        pair.first.sql(f"DELETE FROM {TABLE}", pair.first.name)
 
 
 def test_a_replica_that_is_in_no_pair_is_backed_up_where_the_tool_can(pairs: list[Pair]) -> None:

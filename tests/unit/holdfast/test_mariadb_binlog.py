@@ -102,6 +102,13 @@ def test_unsaved(last: LogFile | None, found: list[LogFile], fresh: list[LogFile
     assert bool(gap) == bool(reason)
 
 
+def test_runs_end_where_something_is_missing() -> None:
+    restored = [LogFile(1030, "b.100001", 50)]
+    assert rules.runs([*files(1, 2), *files(4)]) == [files(1, 2), files(4)]
+    assert rules.runs([*restored, *files(2, 1)]) == [files(1, 2), restored]
+    assert rules.runs([]) == []
+
+
 def test_a_window_grows_until_it_is_full() -> None:
     assert rules.windows([], []) == []
     assert rules.windows(files(1, 2), []) == []

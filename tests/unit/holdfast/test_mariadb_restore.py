@@ -9,6 +9,7 @@ import pytest
 from ansible.module_utils.holdfast import errors
 from ansible.module_utils.holdfast.engines import _binlog as binlog
 from ansible.module_utils.holdfast.engines import _mariadb_history as history
+from ansible.module_utils.holdfast.engines import _mariadb_pair as pair_file
 from ansible.module_utils.holdfast.engines import _mariadb_service as service
 from ansible.module_utils.holdfast.engines._binlog import LogFile
 from ansible.module_utils.holdfast.engines._mariadb_staging import MariaDBStaging
@@ -111,6 +112,20 @@ def test_a_restore_is_remembered(tmp_path: Path) -> None:
     assert note
     assert note.log_number == 12
     assert abs(note.when - began) < timedelta(seconds=5)
+
+
+def test_a_member_of_a_pair_gets_another_server_id(tmp_path: Path) -> None:
+    options = {"configuration_directory": str(tmp_path)}
+    restored = Instance("orders", "mariadb", 3306, LEVEL, (), "mysql", "/nowhere", options=options)
+    pair_file.renumber(restored)
+    assert list(tmp_path.iterdir()) == [], "it is in no pair"
+    path = Path(pair_file.path(restored))
+    path.write_text(pair_file.render({"server_id": "4294967295", "read_only": "OFF", "report_host": "orders"}))
+    pair_file.renumber(restored)
+    found = pair_file.read(restored)
+    assert found.pop("server_id") != "4294967295"
+    assert found == {"read_only": "OFF", "report_host": "orders"}
+    assert path.read_text() == pair_file.render(pair_file.read(restored))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.holdfast import errors
 from ansible.module_utils.holdfast.engines import _binlog as binlog
+from ansible.module_utils.holdfast.engines import _mariadb_gtid as gtid
 from ansible.module_utils.holdfast.engines._binlog import LogFile
 from ansible.module_utils.holdfast.model import Backup, BackupType, RestoreTarget
 from ansible.module_utils.holdfast.repositories.restic import Snapshot
@@ -24,14 +25,16 @@ def event(time: int, kind: int, body: bytes = b"", server: int = 1) -> bytes:
 
 
 def begin(time: int, *gtids: tuple[int, int, int]) -> bytes:
-    listed = struct.pack("<I", len(gtids)) + b"".join(struct.pack("<IIQ", *gtid) for gtid in gtids)
+    listed = struct.pack("<I", len(gtids)) + b"".join(struct.pack("<IIQ", *item) for item in gtids)
     return binlog.MAGIC + event(time, FORMAT, bytes(200)) + event(time, GTID_LIST, listed)
 
 
 def change(time: int, sequence: int, domain: int = 0, server: int = 1, began: int | None = None) -> bytes:
     """A transaction with rows, whose statements began at another time than its commit if ``began`` is given."""
-    gtid = event(time, GTID, struct.pack("<QIB6x", sequence, domain, 4), server)
-    return gtid + event(began or time, ANNOTATION, b"insert") + event(began or time, ROWS, bytes(30)) + event(time, XID)
+    first = event(time, GTID, struct.pack("<QIB6x", sequence, domain, 4), server)
+    return (
+        first + event(began or time, ANNOTATION, b"insert") + event(began or time, ROWS, bytes(30)) + event(time, XID)
+    )
 
 
 def statement(time: int, sequence: int, text: bytes, flags: int = 1) -> bytes:
@@ -96,6 +99,24 @@ def test_reads_transactions_and_the_gtids_before_them(tmp_path: Path) -> None:
     assert [item.gtid for item in binlog.transactions(str(path), first.end)] == ["0-1-5"]
     assert binlog.newest_event(str(path), path.stat().st_size) == 120
     assert binlog.gtids_at(str(path), first.end) == {0: "0-1-5", 3: "3-2-9"}
+    assert binlog.state_after(str(path)) == {(0, 1): 5, (3, 2): 10}
+
+
+@pytest.mark.parametrize(
+    ("state", "shared"),
+    [
+        ("0-1-7", "0-1-7"),  # restored to 7, and nothing since
+        ("0-1-7,0-2-20", "0-1-7"),
+        ("0-1-6,0-2-8", "0-1-6"),  # at the end of a file
+        ("0-1-10,0-2-11", "0-1-10"),
+        ("0-1-4", "0-1-4"),
+        ("0-1-3", ""),  # begins before the log
+        ("", ""),
+    ],
+)
+def test_where_a_log_left_the_history_of_another_server(log: Log, state: str, shared: str) -> None:
+    paths = [str(log.directory / file.name) for file in log.files]
+    assert gtid.last_shared(paths, gtid.history(state)) == shared
 
 
 @pytest.mark.parametrize(

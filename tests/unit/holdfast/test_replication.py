@@ -142,7 +142,7 @@ def test_what_was_skipped_is_no_success(orders, member) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "further", "merged"),
+    ("one", "other", "further", "farther"),
     [
         ("", "", False, ""),
         ("0-1-5", "", True, "0-1-5"),
@@ -152,9 +152,34 @@ def test_what_was_skipped_is_no_success(orders, member) -> None:
         ("0-1-10", "0-1-9", True, "0-1-10"),
     ],
 )
-def test_gtid_positions(one: str, other: str, further: bool, merged: str) -> None:
+def test_gtid_positions(one: str, other: str, further: bool, farther: str) -> None:
     assert gtid.goes_further(one, other) is further
-    assert gtid.merged(one, other) == merged
+    assert gtid.farther(one, other) == farther
+
+
+@pytest.mark.parametrize(
+    ("state", "position", "contained"),
+    [
+        ("0-1-16", "0-1-16", True),
+        ("0-1-16", "0-1-17", False),
+        ("0-1-16,0-2-21", "0-2-20", True),
+        ("0-1-16,0-2-21", "0-1-19", False),  # restored to 16: what was 17 to 19 is another server's now
+        ("0-2-50,0-3-70", "0-1-40", True),  # its log began with a backup
+        ("0-2-50,0-3-70", "0-1-60", False),
+        ("0-1-16,1-1-4", "0-1-9,1-1-5", False),
+        ("0-1-16", "1-1-1", False),
+        ("", "0-1-1", False),
+        ("0-1-16", "", True),
+    ],
+)
+def test_what_a_history_contains(state: str, position: str, contained: bool) -> None:
+    assert gtid.contains(gtid.history(state), position) is contained
+
+
+def test_the_nearer_position_and_the_end_of_a_history() -> None:
+    assert gtid.nearer("0-1-9,1-1-2", "0-2-7,2-1-1") == "0-2-7"
+    assert gtid.end(gtid.history("1-1-2,0-1-16,0-2-21")) == "0-2-21,1-1-2"
+    assert gtid.end({}) == ""
 
 
 def test_a_verifier_proves_a_password_and_does_not_tell_it() -> None:
