@@ -90,5 +90,7 @@ def text(record: Record) -> str:
     if measured.get("in_service") and measured.get("previous"):
         lines.append(f"  the data of before are in {measured['previous']} until you remove them")
     lines.extend(f"  {label:<12}{text}" for label, text in restore_configuration.describe(found))
-    lines.extend(f"  make anew   replica {name}; of a pair, by playbooks/failback.yml" for name in measured.get("rebuild", ()))
+    lines.extend(
+        f"  make anew   replica {name}; of a pair, by playbooks/failback.yml" for name in measured.get("rebuild", ())
+    )
     return "\n".join(lines)

@@ -37,7 +37,7 @@ def scratch_directory(instance: Instance) -> str:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Part:
     """Saved log files without a gap, after which position they begin, and up to which they are replayed."""
 
     paths: Sequence[str]
@@ -91,11 +91,11 @@ class Fill:
             holders = rules.saved(store.snapshots())
             files = _later(sorted(holders), since - _LOG_BEFORE)
             try:
-                for run in self._runs(store, files, holders, directory, history, position()):
-                    if gtid.goes_further(run.begins, position()):
-                        raise self._missing(position(), run.begins)
-                    if gtid.goes_further(run.limit, position()):
-                        self._apply(run, position())
+                for part in self._parts(store, files, holders, directory, history, position()):
+                    if gtid.goes_further(part.begins, position()):
+                        raise self._missing(position(), part.begins)
+                    if gtid.goes_further(part.limit, position()):
+                        self._apply(part, position())
                 replayed = True
             except TargetNotReached as error:
                 missed = missed or error
@@ -104,7 +104,7 @@ class Fill:
         if missed and not replayed:
             raise missed
 
-    def _runs(
+    def _parts(
         self,
         store: Restic,
         files: Sequence[LogFile],
@@ -112,16 +112,16 @@ class Fill:
         directory: str,
         history: gtid.History | None,
         position: str,
-    ) -> list[_Run]:
-        """The runs of files in which the log goes on from a position, oldest first."""
-        found: list[_Run] = []
+    ) -> list[_Part]:
+        """What of the files goes on from a position, oldest first."""
+        found: list[_Part] = []
         for number, listed in enumerate(reversed(rules.runs(files))):
             paths = _bring(store, listed, holders, os.path.join(directory, str(number)))
             if history is None:
                 history = binlog.state_after(paths[-1])
                 self._check_history(history, position)
             begins = ",".join(binlog.gtids_before(paths[0]).values())
-            found.insert(0, _Run(paths, begins, gtid.last_shared(paths, history)))
+            found.insert(0, _Part(paths, begins, gtid.last_shared(paths, history)))
             if not gtid.goes_further(begins, position):
                 break
         return found
@@ -140,9 +140,9 @@ class Fill:
             remedy="Take a backup of the primary into a repository that both have, and try again",
         )
 
-    def _apply(self, run: _Run, position: str) -> None:
+    def _apply(self, part: _Part, position: str) -> None:
         reader = ["mariadb-binlog", "--no-defaults", "--verify-binlog-checksum"]
-        reader += [f"--start-position={position}", f"--stop-position={run.limit}", *run.paths]
+        reader += [f"--start-position={position}", f"--stop-position={part.limit}", *part.paths]
         writer = ["mariadb", "--no-defaults", "--binary-mode", f"--socket={self._engine.socket}"]
         writer += [f"--user={self._instance.os_user}", "--max-allowed-packet=1G"]
         self._engine.execute("STOP SLAVE SQL_THREAD")

@@ -21,7 +21,9 @@ from .replication import ACCOUNT, Lost, Replayed, ReplicationState
 log = logging.getLogger(__name__)
 
 _STREAM_SECONDS = 60.0
-_LOG_IS_GONE = "1236"  # the number of the error by which a primary says so
+# Numbers of errors.
+_LOG_IS_GONE = "1236"  # the primary purged it, or does not have the position that is asked for
+_OUT_OF_ORDER = "1950"  # what arrives was there before, in gtid_strict_mode
 _OURS = ("system user", "holdfast")
 
 
@@ -235,7 +237,8 @@ class MariaDBReplication(MariaDBMember):
             found = self.state()
             if found.streaming:
                 return
-            if time.monotonic() > deadline or _LOG_IS_GONE in found.problem or "1950" in found.problem:
+            hopeless = _LOG_IS_GONE in found.problem or _OUT_OF_ORDER in found.problem
+            if hopeless or time.monotonic() > deadline:
                 raise CommandFailed(
                     f"no log arrives from {found.source}: {found.problem}",
                     where=self.where,

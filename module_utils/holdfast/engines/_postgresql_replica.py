@@ -221,10 +221,10 @@ class PostgreSQLReplication(PostgreSQLMember):
             connection.close()
 
     def _newest_backup(self) -> Any:
-        for repository in self.instance.repositories:
-            usable = [item for item in self.tool.backups(repository) if not item.error]
-            if usable:
-                return repository, usable[-1]
+        found = [(home, item) for home in self.instance.repositories for item in self.tool.backups(home)]
+        usable = [entry for entry in found if not entry[1].error]
+        if usable:
+            return max(usable, key=lambda entry: entry[1].finished)
         raise Refused(
             f"no repository of {self.instance.name} holds a backup of {self.tool.stanza}",
             where=self.instance.name,
