@@ -22,7 +22,7 @@ from ..units import format_bytes
 from . import _binlog as binlog
 from . import _mariadb_gtid as gtid
 from ._binlog import LogFile
-from ._mariadb_history import write_note
+from ._mariadb_history import number_in, write_note
 from ._mariadb_scratch import MariaDBScratch
 
 if TYPE_CHECKING:
@@ -34,6 +34,28 @@ _LOG_BEFORE = 3600.0  # seconds of log before what is missing that are looked th
 def scratch_directory(instance: Instance) -> str:
     """Where a replica is restored before its data are put in place."""
     return os.path.join(instance.state_directory, "scratch", "replica")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The server that a replica is to follow."""
+
+    identity: str
+    history: gtid.History
+    log: str  # the oldest file of its log
+    begins: str  # the position at which that file begins
+
+    def has(self, backup: Backup, *, of_it: bool) -> bool:
+        """Whether it has what a backup holds, of its own instance or of its peer's."""
+        position = str(backup.details.get("gtid") or "")
+        if backup.error or not position or backup.details.get("system") != self.identity:
+            return False
+        if of_it and binlog.begins_history(self.log):
+            # A restore outside of a pair kept the server id: GTIDs may be from before it and once more from after it.
+            earlier = number_in(backup.log_stop or "") < binlog.split_name(self.log)[1]
+            if earlier and gtid.goes_further(position, self.begins):
+                return False
+        return gtid.contains(self.history, position)
 
 
 @dataclass(frozen=True)
@@ -52,16 +74,16 @@ class Fill:
         self._instance = instance
         self._engine = engine
 
-    def extract(self, names: Sequence[str], history: gtid.History) -> tuple[Backup, Repository]:
+    def extract(self, names: Sequence[str], followed: Followed) -> tuple[Backup, Repository]:
         """Restore the newest backup of one of these instances, in their order, ready to be started on.
 
-        ``history`` is that of the server to be followed: a backup of what it never was, or is no more since it was
-        restored itself, is passed over.
+        The first is the one to be followed. A backup of what its server never was, or is no more since it was restored
+        itself, is passed over.
         """
         passed = []
         for name in names:
             found = [(item, home, tool) for home, tool in self._homes(name) for item in tool.backups(home)]
-            fits = [entry for entry in found if self._fits(entry[0], history)]
+            fits = [entry for entry in found if followed.has(entry[0], of_it=name == names[0])]
             if fits:
                 backup, repository, tool = max(fits, key=lambda entry: entry[0].finished)
                 self._restore(tool, repository, backup)
@@ -160,10 +182,6 @@ class Fill:
         for repository in self._instance.repositories:
             if tool.store(repository).is_initialised():
                 yield repository, tool
-
-    def _fits(self, backup: Backup, history: gtid.History) -> bool:
-        position = str(backup.details.get("gtid") or "")
-        return not backup.error and bool(position) and gtid.contains(history, position)
 
     def _restore(self, tool: MariaDBBackup, repository: Repository, backup: Backup) -> None:
         directory = scratch_directory(self._instance)

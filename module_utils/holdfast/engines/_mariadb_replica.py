@@ -14,7 +14,7 @@ from ..model import Reached
 from . import _mariadb_gtid as gtid
 from . import _mariadb_pair as pair_file
 from ._mariadb_admission import MariaDBMember
-from ._mariadb_fill import Fill, filled_up_to, set_in_place
+from ._mariadb_fill import Fill, Followed, filled_up_to, set_in_place
 from ._mariadb_lost import save_lost
 from .replication import ACCOUNT, Lost, Replayed, ReplicationState
 
@@ -76,8 +76,8 @@ class MariaDBReplication(MariaDBMember):
         )
 
     def fill(self) -> dict[str, Any]:
-        fill, history = Fill(self.instance, self), self._history_of_peer()
-        backup, repository = fill.extract([self.peer.name, self.instance.name], history)
+        fill, followed = Fill(self.instance, self), self._followed()
+        backup, repository = fill.extract([self.peer.name, self.instance.name], followed)
         # A replica passes over what carries its own number, and what it wrote before it was filled is to come back.
         number = pair_file.new_server_id(self.instance)
         self._ask("configure", dict(self._wanted(read_only=True), server_id=number))
@@ -93,7 +93,7 @@ class MariaDBReplication(MariaDBMember):
             if _LOG_IS_GONE not in self.state().problem:
                 raise
             log.info("%s lacks log after backup %s: replaying what the repositories hold", self.peer.name, backup.id)
-            fill.replay_log(self.peer.name, self._position, backup.finished.timestamp(), history)
+            fill.replay_log(self.peer.name, self._position, backup.finished.timestamp(), followed.history)
             self._join()
         return {"backup": backup.id, "repository": repository.name, "previous": previous}
 
@@ -275,6 +275,13 @@ class MariaDBReplication(MariaDBMember):
 
     def _generation(self) -> int:
         return int(self.row("SELECT coalesce(max(id), 0) FROM holdfast.promotion")[0]) if self._has("promotion") else 0
+
+    def _followed(self) -> Followed:
+        (identity,) = self._ask_peer("SELECT id FROM holdfast.identity")[0]
+        first = str(self._ask_peer("SHOW BINARY LOGS")[0][0])
+        events = self._ask_peer(f"SHOW BINLOG EVENTS IN '{first}' LIMIT 4")
+        begins = next((str(row[5]).strip("[]") for row in events if row[2] == "Gtid_list"), "")
+        return Followed(str(identity), self._history_of_peer(), first, begins)
 
     def _history_of_peer(self) -> gtid.History:
         return gtid.history(str(self._ask_peer("SELECT @@gtid_binlog_state")[0][0] or ""))

@@ -6,16 +6,19 @@ import json
 import os
 import socket
 import stat
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from ansible.module_utils.holdfast import jobs, pair, probe, replication, status, tables
 from ansible.module_utils.holdfast.engines import _mariadb_gtid as gtid
 from ansible.module_utils.holdfast.engines import _postgresql_pair as postgresql
+from ansible.module_utils.holdfast.engines._mariadb_fill import Followed
 from ansible.module_utils.holdfast.engines.replication import Peer, ReplicationState
 from ansible.module_utils.holdfast.errors import Fenced, Refused, ServerUnavailable
 from ansible.module_utils.holdfast.history import History
-from ansible.module_utils.holdfast.model import Job
+from ansible.module_utils.holdfast.model import Backup, BackupType, Job
 from ansible.module_utils.holdfast.records import Records
 from fakes import FakeAdapters, instance
 
@@ -174,6 +177,35 @@ def test_gtid_positions(one: str, other: str, further: bool, farther: str) -> No
 )
 def test_what_a_history_contains(state: str, position: str, contained: bool) -> None:
     assert gtid.contains(gtid.history(state), position) is contained
+
+
+HISTORY = {(0, 1): 1000, (0, 7): 1020}
+
+
+@pytest.mark.parametrize(
+    ("position", "log_stop", "details", "of_it", "usable"),
+    [
+        ("0-1-900", "b.100002:400 0-1-900", {}, True, True),  # its own log, since the restore to 600
+        ("0-1-600", "b.000007:400 0-1-600", {}, True, True),
+        ("0-1-800", "b.000009:400 0-1-800", {}, True, False),  # undone by the restore; 0-1-800 is something else now
+        ("0-1-800", "b.000009:400 0-1-800", {}, False, True),  # of its peer, whose log has other numbers
+        ("0-7-1021", "b.100002:900 0-7-1021", {}, True, False),
+        ("0-1-900", "b.100002:400 0-1-900", {"system": "another"}, True, False),
+        ("", "b.100002:400", {}, True, False),
+    ],
+)
+def test_which_backups_a_replica_can_begin_with(
+    position: str, log_stop: str, details: dict[str, str], of_it: bool, usable: bool
+) -> None:
+    followed = Followed("ours", HISTORY, "b.100001", "0-1-600")
+    when = datetime.now(UTC)
+    known = {"system": "ours", "gtid": position, **details}
+    backup = Backup("F", BackupType.FULL, "t", "r", when, when, log_stop=log_stop, details=known)
+    assert followed.has(backup, of_it=of_it) is usable
+    damaged = replace(backup, error="damaged")
+    assert not followed.has(damaged, of_it=of_it)
+    purged = replace(followed, log="b.100007", begins="0-1-950")
+    assert purged.has(backup, of_it=of_it) is (usable or position == "0-1-800"), "it cannot be told any more"
 
 
 def test_the_nearer_position_and_the_end_of_a_history() -> None:
