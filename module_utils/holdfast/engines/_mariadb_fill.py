@@ -123,7 +123,8 @@ class Fill:
                 missed = missed or error
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
-        if missed and not replayed:
+        # A server to be followed has the last word on what is missing. Without one, nobody else would tell.
+        if missed and (history is None or not replayed):
             raise missed
 
     def _parts(
@@ -151,8 +152,9 @@ class Fill:
     def _check_history(self, history: gtid.History, position: str) -> None:
         if not gtid.contains(history, gtid.nearer(position, gtid.end(history))):
             raise TargetNotReached(
-                f"the saved log does not go on from {position}: its server was restored to before that",
+                f"the saved log does not go on from {position}: its server was restored to before that, or it is older",
                 where=self._instance.name,
+                remedy="Look at both; what the log has after that is lost if this server takes over",
             )
 
     def _missing(self, position: str, begins: str) -> TargetNotReached:

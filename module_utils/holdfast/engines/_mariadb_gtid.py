@@ -30,7 +30,7 @@ def nearer(one: str, other: str) -> str:
 
 def history(state: str) -> dict[tuple[int, int], int]:
     """What a server has, from its gtid_binlog_state."""
-    return {(domain, server): sequence for domain, server, sequence in map(_numbers, _split(state))}
+    return {(domain, server): sequence for domain, server, sequence in _numbers_of(state)}
 
 
 def end(known: History) -> str:
@@ -39,16 +39,12 @@ def end(known: History) -> str:
 
 
 def contains(known: History, position: str) -> bool:
-    """Whether a history has a position.
+    """Whether a history is known to have a position.
 
-    A log that began with a backup does not tell who wrote before that: what is older than all that it tells counts as
-    had.
+    Nobody knows what another server wrote before a log that began with a backup: it counts as not had, so that it is
+    saved rather than given up, and not built upon.
     """
-    for domain, server, sequence in map(_numbers, _split(position)):
-        oldest = min((reached for reached, _ in _of(known, domain)), default=0)
-        if sequence > known.get((domain, server), oldest):
-            return False
-    return True
+    return all(sequence <= known.get((domain, server), 0) for domain, server, sequence in _numbers_of(position))
 
 
 def last_shared(paths: Sequence[str], known: History) -> str:
@@ -86,6 +82,10 @@ def _split(position: str) -> list[str]:
 def _numbers(gtid: str) -> tuple[int, int, int]:
     domain, server, sequence = gtid.split("-")
     return int(domain), int(server), int(sequence)
+
+
+def _numbers_of(position: str) -> list[tuple[int, int, int]]:
+    return [_numbers(part) for part in _split(position)]
 
 
 def _domains(position: str) -> dict[int, tuple[int, str]]:

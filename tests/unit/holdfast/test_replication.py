@@ -8,15 +8,16 @@ import socket
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.holdfast import jobs, pair, probe, replication, status, tables
 from ansible.module_utils.holdfast.engines import _mariadb_gtid as gtid
 from ansible.module_utils.holdfast.engines import _postgresql_pair as postgresql
-from ansible.module_utils.holdfast.engines._mariadb_fill import Followed
+from ansible.module_utils.holdfast.engines._mariadb_fill import Fill, Followed
 from ansible.module_utils.holdfast.engines.replication import Peer, ReplicationState
-from ansible.module_utils.holdfast.errors import Fenced, Refused, ServerUnavailable
+from ansible.module_utils.holdfast.errors import Fenced, Refused, ServerUnavailable, TargetNotReached
 from ansible.module_utils.holdfast.history import History
 from ansible.module_utils.holdfast.model import Backup, BackupType, Job
 from ansible.module_utils.holdfast.records import Records
@@ -167,8 +168,7 @@ def test_gtid_positions(one: str, other: str, further: bool, farther: str) -> No
         ("0-1-16", "0-1-17", False),
         ("0-1-16,0-2-21", "0-2-20", True),
         ("0-1-16,0-2-21", "0-1-19", False),  # restored to 16: what was 17 to 19 is another server's now
-        ("0-2-50,0-3-70", "0-1-40", True),  # its log began with a backup
-        ("0-2-50,0-3-70", "0-1-60", False),
+        ("0-2-50,0-3-70", "0-1-40", False),  # its log began with a backup: whether 1 wrote that before, nobody knows
         ("0-1-16,1-1-4", "0-1-9,1-1-5", False),
         ("0-1-16", "1-1-1", False),
         ("", "0-1-1", False),
@@ -206,6 +206,38 @@ def test_which_backups_a_replica_can_begin_with(
     assert not followed.has(damaged, of_it=of_it)
     purged = replace(followed, log="b.100007", begins="0-1-950")
     assert purged.has(backup, of_it=of_it) is (usable or position == "0-1-800"), "it cannot be told any more"
+
+
+class _Store:
+    def snapshots(self) -> list[Any]:
+        return []
+
+
+class _Tool:
+    def store(self, _: Any) -> _Store:
+        return _Store()
+
+
+class _Fill(Fill):
+    """Two repositories: the log of the first does not go on from here, the second has nothing more."""
+
+    def _homes(self, name: str) -> Any:
+        return iter([(name, _Tool()), (name, _Tool())])
+
+    def _parts(self, *_: Any) -> list[Any]:
+        self.asked = getattr(self, "asked", 0) + 1
+        if self.asked == 1:
+            raise TargetNotReached("the saved log goes on after 0-1-9", where="crm")
+        return []
+
+
+def test_log_that_is_missing_is_told_unless_a_primary_tells(tmp_path: Path) -> None:
+    member = instance(str(tmp_path), name="crm")
+    alone = _Fill(member, None)  # type: ignore[arg-type]
+    with pytest.raises(TargetNotReached, match="0-1-9"):
+        alone.replay_log("crm", lambda: "0-1-7", 0.0)
+    assert alone.asked == 2, "the other repository is replayed before it is told"
+    _Fill(member, None).replay_log("crm", lambda: "0-1-7", 0.0, {(0, 1): 9})  # type: ignore[arg-type]
 
 
 def test_the_nearer_position_and_the_end_of_a_history() -> None:
